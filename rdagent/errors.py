@@ -1,0 +1,21 @@
+"""The exceptions that cross module borders.
+
+A failed experiment is data (an `Execution`, an `Attempt`); only what stops a command or
+one experiment is an exception.
+"""
+
+
+class RDAgentError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class SetupError(RDAgentError):
+    """Something the user can fix: the command ends with this one sentence and exit code 2."""
+
+
+class InvalidSubmission(RDAgentError):
+    """A submission file breaks the contract; the message tells the coder what to mend."""
+
+
+class GradingError(RDAgentError):
+    """A grader could not produce a score; the message says why."""

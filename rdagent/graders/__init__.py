@@ -1,0 +1,1 @@
+"""Scores: `hidden` for the loop; `eval_folder` and `mle_bench` after the fact."""
