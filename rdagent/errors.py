@@ -13,7 +13,7 @@ class SetupError(RDAgentError):
     """Something the user can fix: the command ends with this one sentence and exit code 2."""
 
 
-class InvalidSubmission(RDAgentError):
+class InvalidSubmissionError(RDAgentError):
     """A submission file breaks the contract; the message tells the coder what to mend."""
 
 

@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from rdagent.records import Attempt, Context, Execution, Experiment, Feedback, Hypothesis
-from rdagent.records import Job, Operator, Program, Sandbox, Score
+from rdagent.records import (
+    Attempt,
+    Context,
+    Execution,
+    Experiment,
+    Feedback,
+    Hypothesis,
+    Job,
+    Operator,
+    Program,
+    Sandbox,
+    Score,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
