@@ -1,0 +1,397 @@
+"""The run's memory: `events.jsonl` on disk, `Journal` in memory.
+
+The file is the truth: append-only, one writer, one write per event; a `Journal` is what
+the events fold to, and nothing else. Opening a run drops an incomplete last line.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from rdagent.errors import SetupError
+from rdagent.records import (
+    Attempt,
+    Comparison,
+    Cost,
+    Execution,
+    Experiment,
+    Feedback,
+    Hypothesis,
+    Operator,
+    Program,
+    Record,
+    Score,
+)
+
+FORMAT = 1
+"""Version of the run folder; a folder of a newer one is refused."""
+
+SEARCH_SHARE = 0.8
+"""Share of the time that search may use; the rest is kept for choice, refit and delivery."""
+
+
+class Event(Record):
+    """Base of all events. `elapsed` counts active seconds of the run over all its resumes."""
+
+    at: str = ""
+    elapsed: float = 0.0
+
+
+class Budget(Record):
+    """What a run may use."""
+
+    loop_n: int | None = None
+    """Rounds of the whole run, round 0 not counted; None: until the time is used."""
+    timeout: float = 12 * 3600
+    """Seconds of the whole run, delivery included."""
+
+
+class RunStarted(Event):
+    type: Literal["run_started"] = "run_started"
+    competition: dict[str, Any]
+    """The Competition without its paths."""
+    split: dict[str, Any]
+    budget: Budget
+
+
+class RunResumed(Event):
+    type: Literal["run_resumed"] = "run_resumed"
+    budget: Budget
+
+
+class Noted(Event):
+    """A sentence worth keeping: a warning, a hint (`steered after grading`), a decision."""
+
+    type: Literal["noted"] = "noted"
+    kind: Literal["warning", "hint", "steered after grading", "decision"]
+    text: str
+
+
+class ExperimentStarted(Event):
+    type: Literal["experiment_started"] = "experiment_started"
+    id: int
+    operator: Operator
+    parents: tuple[int, ...] = ()
+
+
+class Proposed(Event):
+    type: Literal["proposed"] = "proposed"
+    id: int
+    hypothesis: Hypothesis
+
+
+class Written(Event):
+    type: Literal["written"] = "written"
+    id: int
+    program: Program
+
+
+class Executed(Event):
+    type: Literal["executed"] = "executed"
+    id: int
+    execution: Execution
+
+
+class ExperimentFinished(Event):
+    type: Literal["experiment_finished"] = "experiment_finished"
+    id: int
+    score: Score | None = None
+    comparison: Comparison | None = None
+    feedback: Feedback
+    error: str | None = None
+    marks: tuple[str, ...] = ()
+    cost: Cost
+
+
+class Finalist(Record):
+    """A candidate of the last choice, measured on all hidden rows."""
+
+    experiment: int
+    value: float
+    """On all hidden rows; the mean of both seeds where it was run again."""
+    rerun: bool = False
+
+
+class Chosen(Event):
+    type: Literal["chosen"] = "chosen"
+    experiment: int
+    finalists: tuple[Finalist, ...]
+    score: Score | None
+    """On the final part, which nothing else has seen; None where no rows were hidden."""
+
+
+class Delivered(Event):
+    """`best/` now holds this."""
+
+    type: Literal["delivered"] = "delivered"
+    n: int
+    experiment: int
+    kind: Literal["floor", "members", "refit"]
+    """members: the mean (or vote) of the fold models; refit: one model on all labelled rows."""
+    score: Score | None = None
+    reason: str = ""
+
+
+class RunFinished(Event):
+    type: Literal["run_finished"] = "run_finished"
+    reason: str
+
+
+AnyEvent = Annotated[
+    RunStarted
+    | RunResumed
+    | Noted
+    | ExperimentStarted
+    | Proposed
+    | Written
+    | Executed
+    | ExperimentFinished
+    | Chosen
+    | Delivered
+    | RunFinished,
+    Field(discriminator="type"),
+]
+_EVENTS: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+_DURABLE = (RunStarted, RunResumed, ExperimentFinished, Chosen, Delivered, RunFinished)
+
+
+class Journal:
+    """State of a run, folded from its events; every step costs the same at any length."""
+
+    def __init__(self) -> None:
+        self.started: RunStarted | None = None
+        self.budget = Budget()
+        self.experiments: dict[int, Experiment] = {}
+        self.deliveries: list[Delivered] = []
+        self.chosen: Chosen | None = None
+        self.notes: list[Noted] = []
+        self.ended: str | None = None
+        self.elapsed = 0.0
+        self.program_seconds = 0.0
+        self.problems: list[str] = []
+        """What a reader could not read, a sentence each."""
+        self._finished: list[Experiment] = []
+        self._best: Experiment | None = None
+
+    def apply(self, event: AnyEvent) -> None:
+        """Fold one event into the state."""
+        self.elapsed = max(self.elapsed, event.elapsed)
+        match event:
+            case RunStarted():
+                self.started, self.budget = event, event.budget
+            case RunResumed():
+                self.budget, self.ended = event.budget, None
+            case Noted():
+                self.notes.append(event)
+            case ExperimentStarted():
+                # A start of a known id means it was in flight when the agent died: anew.
+                self.experiments[event.id] = Experiment(
+                    id=event.id,
+                    parents=event.parents,
+                    hypothesis=Hypothesis(
+                        statement="", reason="", component="", operator=event.operator
+                    ),
+                )
+            case Proposed():
+                self._update(event.id, hypothesis=event.hypothesis)
+            case Written():
+                attempts = self.experiments[event.id].attempts
+                self._update(event.id, attempts=(*attempts, Attempt(program=event.program)))
+            case Executed():
+                self.program_seconds += event.execution.seconds
+                *before, last = self.experiments[event.id].attempts
+                executions = (*last.executions, event.execution)
+                last = last.model_copy(update={"executions": executions})
+                self._update(event.id, attempts=(*before, last))
+            case ExperimentFinished():
+                self._finish(event)
+            case Chosen():
+                self.chosen = event
+            case Delivered():
+                self.deliveries.append(event)
+            case RunFinished():
+                self.ended = event.reason
+
+    def _update(self, id: int, **fields: Any) -> None:
+        self.experiments[id] = self.experiments[id].model_copy(update=fields)
+
+    def _finish(self, event: ExperimentFinished) -> None:
+        attempts = self.experiments[event.id].attempts
+        if attempts and event.score:
+            scored = attempts[-1].model_copy(update={"score": event.score})
+            attempts = (*attempts[:-1], scored)
+        self._update(
+            event.id,
+            attempts=attempts,
+            feedback=event.feedback,
+            error=event.error,
+            marks=event.marks,
+            comparison=event.comparison,
+            cost=event.cost,
+        )
+        experiment = self.experiments[event.id]
+        self._finished.append(experiment)
+        if event.feedback.accepted:
+            self._best = experiment
+
+    @property
+    def competition_id(self) -> str | None:
+        return str(self.started.competition["id"]) if self.started else None
+
+    @property
+    def finished(self) -> tuple[Experiment, ...]:
+        """Experiments that ended, well or badly, in that order; round 0 first."""
+        return tuple(self._finished)
+
+    @property
+    def rounds(self) -> int:
+        """Finished rounds; round 0, the floor, does not count."""
+        return sum(1 for e in self._finished if e.id > 0)
+
+    @property
+    def next_id(self) -> int:
+        """Ids are given in order; the one in flight when the agent died is used again."""
+        return len(self._finished)
+
+    @property
+    def progress(self) -> float:
+        """Used share of the search budget, 0 to 1."""
+        by_time = self.elapsed / (SEARCH_SHARE * self.budget.timeout)
+        by_rounds = self.rounds / self.budget.loop_n if self.budget.loop_n else 0.0
+        return min(1.0, max(by_time, by_rounds))
+
+    def best(self) -> Experiment | None:
+        """The last experiment that beat the best before it."""
+        return self._best
+
+    def ranked(self) -> list[Experiment]:
+        """Scored experiments on as many folds as the best, best first."""
+        if self._best is None or self._best.score is None:
+            return []
+        folds, sign = self._best.score.folds, 1 if self._best.score.higher_is_better else -1
+        scored = [
+            (e.score.value * sign, -e.id, e)
+            for e in self._finished
+            if e.score is not None and e.score.folds == folds and e.score.value == e.score.value
+        ]
+        return [e for _, _, e in sorted(scored, key=lambda s: s[:2], reverse=True)]
+
+    def snapshot(self) -> Journal:
+        """An independent copy that later events do not change (records are frozen)."""
+        copy = Journal()
+        copy.__dict__.update(self.__dict__)
+        for name in ("experiments", "deliveries", "notes", "problems", "_finished"):
+            setattr(copy, name, type(getattr(self, name))(getattr(self, name)))
+        return copy
+
+
+class JournalWriter:
+    """The one writer of a run's `events.jsonl`."""
+
+    def __init__(
+        self, run: Path, observe: Callable[[AnyEvent, Journal], None] | None = None
+    ) -> None:
+        """Open (or create) the journal below `run`; SetupError if another agent writes it."""
+        path = run / "events.jsonl"
+        self.journal = load(run) if path.exists() else Journal()
+        self._observe = observe
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._fd)
+            raise SetupError(f"{run} is being written by another agent: stop that one") from None
+        os.ftruncate(self._fd, _complete_bytes(path))
+        os.lseek(self._fd, 0, os.SEEK_END)
+        self._elapsed_before = self.journal.elapsed
+        self._since = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Active seconds of the run, over all its resumes."""
+        return self._elapsed_before + time.monotonic() - self._since
+
+    def append(self, event: AnyEvent) -> None:
+        """Write one event, then fold it in; Ctrl-C waits until both are done."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        event = event.model_copy(update={"at": now, "elapsed": round(self.elapsed, 3)})
+        line = event.model_dump_json(exclude_defaults=False).encode() + b"\n"
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            start = os.lseek(self._fd, 0, os.SEEK_CUR)
+            try:
+                written = os.write(self._fd, line)
+                if written < len(line):
+                    raise OSError(28, "no space left for a whole event")
+            except OSError as error:
+                os.ftruncate(self._fd, start)
+                os.lseek(self._fd, start, os.SEEK_SET)
+                raise SetupError(
+                    f"cannot write the journal ({error.strerror}): free some disk, then --resume"
+                ) from error
+            if isinstance(event, _DURABLE):
+                os.fsync(self._fd)
+            self.journal.apply(event)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        if self._observe:
+            self._observe(event, self.journal)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def load(run: Path | str) -> Journal:
+    """Read a run folder. Lines that cannot be read are named in `Journal.problems`."""
+    journal = Journal()
+    for number, line in _lines(Path(run)):
+        try:
+            journal.apply(_EVENTS.validate_json(line))
+        except (ValidationError, KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            journal.problems.append(f"events.jsonl line {number} is left out: {reason}")
+    return journal
+
+
+def find_runs(folder: Path | str) -> list[Path]:
+    """Run folders at or below `folder`, oldest first by name."""
+    folder = Path(folder)
+    if (folder / "run.json").exists():
+        return [folder]
+    return sorted(p.parent for p in folder.glob("**/run.json"))
+
+
+def read_run_json(run: Path) -> dict[str, Any]:
+    """`run.json` of a run folder; SetupError when it is none or of a newer version."""
+    try:
+        content: dict[str, Any] = json.loads((run / "run.json").read_text())
+    except (OSError, ValueError) as error:
+        raise SetupError(f"{run} is not a run folder: it has no readable run.json") from error
+    if content.get("format", 0) > FORMAT:
+        raise SetupError(
+            f"{run} was made by rdagent {content.get('version')}: update rdagent to read it"
+        )
+    return content
+
+
+def _lines(run: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        content = (run / "events.jsonl").read_bytes()
+    except OSError as error:
+        raise SetupError(f"{run} is not a run folder: it has no readable events.jsonl") from error
+    *complete, _ = content.split(b"\n")
+    yield from ((n, line) for n, line in enumerate(complete, 1) if line.strip())
+
+
+def _complete_bytes(path: Path) -> int:
+    return path.read_bytes().rfind(b"\n") + 1
