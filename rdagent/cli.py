@@ -13,9 +13,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import NoReturn, ParamSpec
+from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 from rdagent.errors import SetupError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 P = ParamSpec("P")
 
@@ -87,6 +90,17 @@ def main(fn: Callable[P, int]) -> Callable[P, int]:
         return code
 
     return run
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or as they need where there is none.
+
+    Texts are printed as they are: names and errors may hold what looks like markup.
+    """
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240
+    return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
 class _Help(argparse.HelpFormatter):
