@@ -31,6 +31,10 @@ T = TypeVar("T", bound=BaseModel)
 class Researcher(Protocol):
     """Has ideas and turns them into programs."""
 
+    def floor(self, context: Context) -> tuple[Hypothesis, Program]:
+        """Round 0: a program that cannot fail, for a valid submission within seconds."""
+        ...
+
     def propose(self, context: Context, parents: tuple[Experiment, ...]) -> Hypothesis: ...
 
     def write(

@@ -226,20 +226,8 @@ class Journal:
         self.experiments[id] = self.experiments[id].model_copy(update=fields)
 
     def _finish(self, event: ExperimentFinished) -> None:
-        attempts = self.experiments[event.id].attempts
-        if attempts and event.score:
-            scored = attempts[-1].model_copy(update={"score": event.score})
-            attempts = (*attempts[:-1], scored)
-        self._update(
-            event.id,
-            attempts=attempts,
-            feedback=event.feedback,
-            error=event.error,
-            marks=event.marks,
-            comparison=event.comparison,
-            cost=event.cost,
-        )
-        experiment = self.experiments[event.id]
+        experiment = finish(self.experiments[event.id], event)
+        self.experiments[event.id] = experiment
         self._finished.append(experiment)
         if event.feedback.accepted:
             self._best = experiment
@@ -293,6 +281,16 @@ class Journal:
         for name in ("experiments", "deliveries", "notes", "problems", "_finished"):
             setattr(copy, name, type(getattr(self, name))(getattr(self, name)))
         return copy
+
+
+def finish(experiment: Experiment, event: ExperimentFinished) -> Experiment:
+    """The experiment as it is once `event` ended it."""
+    attempts = experiment.attempts
+    if attempts and event.score:
+        attempts = (*attempts[:-1], attempts[-1].model_copy(update={"score": event.score}))
+    names = ("feedback", "error", "marks", "comparison", "cost")
+    fields = {name: getattr(event, name) for name in names}
+    return experiment.model_copy(update={"attempts": attempts, **fields})
 
 
 class JournalWriter:

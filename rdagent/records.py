@@ -6,10 +6,10 @@ version does not understand fails loudly instead of losing data.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Label = str | int | float | bool
 Task = Literal["binary", "multiclass", "multilabel", "regression", "ranking"]
@@ -92,6 +92,17 @@ class Program(Record):
     """Source files by path relative to `workspace_input/`; `main.py` is run."""
 
     files: dict[str, str]
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or not path.parts:
+                raise ValueError(f"{name!r} lies outside workspace_input/")
+        if "main.py" not in files:
+            raise ValueError("a program needs a main.py")
+        return files
 
 
 class Resources(Record):

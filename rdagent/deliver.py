@@ -1,0 +1,219 @@
+"""What the user gets: `best/`, the last choice, the refit.
+
+During the run `best/` follows the search part. At the end the top few meet on all hidden
+rows, the final part gives the reported score, and the chosen program is run again on all
+labelled rows. `best` is a link that swaps by rename: it always points at a whole delivery.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rdagent.evaluate import of_source
+from rdagent.gates import combine, distance, write_submission
+from rdagent.journal import Chosen, Delivered, Executed, Finalist
+from rdagent.records import Experiment
+from rdagent.report import render_report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rdagent.loop import Agent
+
+FINALISTS = 3
+"""Experiments that meet on all hidden rows."""
+SAFETY = 5.0
+"""Seconds kept for writing the delivery itself."""
+ALIKE = 0.01
+"""Distance below which two sets of predictions agree whatever the folds do."""
+
+
+def deliver_folds(agent: Agent, experiment: Experiment, reason: str = "") -> None:
+    """The mean (or vote) of the folds' test predictions, the fold programs as `members/`."""
+    kind: Literal["floor", "members"] = "members" if experiment.id else "floor"
+    attempt = len(experiment.attempts) - 1
+    members = [
+        agent.folder.workspace(experiment.id, attempt, view.name)
+        for view in agent.evaluator.fold_views
+    ]
+    _publish(agent, experiment, kind, agent.folder.submission(experiment.id), members, reason)
+
+
+def deliver_last(agent: Agent) -> None:
+    """The last choice and the refit, in the time that was kept for them."""
+    chosen = choose(agent)
+    if chosen is None:
+        return
+    last = agent.journal.deliveries[-1] if agent.journal.deliveries else None
+    if last and last.kind == "refit" and last.experiment == chosen.id:
+        return  # resumed, and nothing better came
+    problem = refit(agent, chosen)
+    if problem:
+        agent.note("decision", f"Refit not delivered: {problem}. The fold models are.")
+        deliver_folds(agent, chosen, problem)
+
+
+def choose(agent: Agent) -> Experiment | None:
+    """The top few by the search part, ranked on all hidden rows; near ties run again."""
+    finalists = agent.journal.ranked()[:FINALISTS]
+    if not finalists:
+        return None
+    grader = agent.evaluator.grader
+    if grader is None:
+        agent.append(Chosen(experiment=finalists[0].id, finalists=(), score=finalists[0].score))
+        return finalists[0]
+    agent.evaluator.stage("last choice on all hidden rows")
+    hidden = {e.id: agent.evaluator.hidden(e.id) for e in finalists}
+    values = {id: grader.score(frame, "all", band=False).value for id, frame in hidden.items()}
+    sign = 1 if agent.competition.higher_is_better else -1
+    order = sorted(finalists, key=lambda e: values[e.id] * sign, reverse=True)
+    tied = [
+        e for e in order[1:] if grader.compare(hidden[order[0].id], hidden[e.id], "all").low <= 0
+    ]
+    again: dict[int, float] = {}
+    for experiment in [order[0], *tied] if tied else []:
+        if (value := _rerun_value(agent, experiment)) is not None:
+            again[experiment.id] = value
+    if len(again) == 1 + len(tied):  # a mean over two seeds beats one only if all have it
+        values |= {id: (values[id] + value) / 2 for id, value in again.items()}
+    best = max(finalists, key=lambda e: (values[e.id] * sign, -e.id))
+    agent.append(
+        Chosen(
+            experiment=best.id,
+            finalists=tuple(
+                Finalist(experiment=e.id, value=values[e.id], rerun=e.id in again) for e in order
+            ),
+            score=grader.score(hidden[best.id], "final"),
+        )
+    )
+    return best
+
+
+def _rerun_value(agent: Agent, experiment: Experiment) -> float | None:
+    """Score on all hidden rows under another seed; None when time is short or it failed."""
+    attempt = experiment.attempts[-1]
+    took = sum(e.seconds for e in attempt.executions if e.kind == "fold")
+    if agent.interrupted or took > (agent.seconds_left() - SAFETY) / 4:
+        return None
+    assert experiment.program is not None and agent.evaluator.grader is not None
+    executions, hidden = agent.evaluator.rerun(
+        experiment.id, len(experiment.attempts) - 1, experiment.program, agent.seconds_left
+    )
+    for execution in executions:
+        agent.append(Executed(id=experiment.id, execution=execution))
+    if hidden is None:
+        return None
+    return agent.evaluator.grader.score(hidden, "all", band=False).value
+
+
+def refit(agent: Agent, chosen: Experiment) -> str | None:
+    """Run the chosen program on all labelled rows and deliver that; else say why not."""
+    evaluator, attempt = agent.evaluator, len(chosen.attempts) - 1
+    folds = [e for e in chosen.attempts[-1].executions if e.kind == "fold"]
+    longest = max((e.seconds for e in folds), default=0.0)
+    left = min(evaluator.full_timeout, agent.seconds_left() - SAFETY)
+    if left < longest * 1.25:  # all labelled rows are a quarter more than a fold's
+        return f"it takes about {longest * 1.25:.0f} s and {max(left, 0):.0f} s are left"
+    evaluator.stage(f"refit of experiment {chosen.id} on all labelled rows")
+    assert chosen.program is not None
+    execution, frame = evaluator.execute(
+        chosen.id, attempt, chosen.program, evaluator.views["full"],
+        kind="refit", seed=evaluator.seed, timeout=left,
+    )  # fmt: skip
+    agent.append(Executed(id=chosen.id, execution=execution))
+    if frame is None:
+        return f"the refit {execution.error}"
+    if evaluator.grader is not None and (problem := _disagrees(agent, chosen, frame)):
+        return problem
+    workdir = agent.folder.workspace(chosen.id, attempt, "full")
+    submission = workdir / "delivered.csv"
+    key = evaluator.keys["full"]
+    write_submission(submission, agent.competition, of_source(frame, key, "test"))
+    _publish(agent, chosen, "refit", submission, [workdir], "")
+    return None
+
+
+def _disagrees(agent: Agent, chosen: Experiment, refitted: pd.DataFrame) -> str | None:
+    """A refit further from the folds' mean than twice the furthest fold is not trusted."""
+    evaluator, attempt = agent.evaluator, len(chosen.attempts) - 1
+    folds = evaluator.tests(chosen.id, attempt)
+    if not folds:
+        return None
+    mean = combine(folds, agent.competition)
+    if len(folds) > 1:
+        spread = max(distance(fold, mean, agent.competition) for fold in folds)
+    else:
+        again = evaluator.tests(chosen.id, attempt, "-rerun")
+        if not again:
+            _rerun_value(agent, chosen)
+            again = evaluator.tests(chosen.id, attempt, "-rerun")
+        spread = distance(again[0], mean, agent.competition) if again else ALIKE
+    mine = of_source(refitted, evaluator.keys["full"], "test")
+    far = distance(mine, mean, agent.competition)
+    limit = max(2 * spread, ALIKE)
+    if far > limit:
+        return f"its predictions lie {far:.3g} from the folds' mean, more than {limit:.3g}"
+    return None
+
+
+def _publish(
+    agent: Agent, experiment: Experiment, kind: Literal["floor", "members", "refit"],
+    submission: Path, sources: list[Path], reason: str,
+) -> None:  # fmt: skip
+    """Build `deliveries/<n>` aside, rename it, swap the `best` link, then drop the old one."""
+    root = agent.folder.path / "deliveries"
+    n = 1 + max((int(p.name) for p in root.iterdir() if p.name.isdigit()), default=0)
+    building = root / f".{n}.tmp"
+    shutil.rmtree(building, ignore_errors=True)
+    assert experiment.program is not None
+    _write_program(building, experiment)
+    if kind == "refit":
+        copy_models(sources[0], building)
+    else:
+        for k, source in enumerate(sources):
+            _write_program(building / "members" / str(k), experiment)
+            copy_models(source, building / "members" / str(k))
+    shutil.copyfile(submission, building / "submission.csv")
+    score = experiment.score
+    if agent.journal.chosen and agent.journal.chosen.experiment == experiment.id:
+        score = agent.journal.chosen.score
+    delivered = Delivered(n=n, experiment=experiment.id, kind=kind, score=score, reason=reason)
+    about = {"kind": kind, "experiment": experiment.id, "reason": reason}
+    (building / "delivery.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
+    report = render_report(agent.folder.path.name, agent.competition, agent.journal, delivered)
+    (building / "report.md").write_text(report, encoding="utf-8")
+    building.rename(root / str(n))
+    link = agent.folder.path / ".best.tmp"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("deliveries") / str(n))
+    link.replace(agent.folder.best)
+    agent.append(delivered)
+    for old in root.iterdir():
+        if old.name != str(n):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_program(folder: Path, experiment: Experiment) -> None:
+    assert experiment.program is not None
+    for name, text in experiment.program.files.items():
+        path = folder / "workspace_input" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def copy_models(source: Path, target: Path) -> None:
+    """Regular files of `models/`; links and pipes that a program left there stay behind."""
+    models = source / "workspace_input" / "models"
+    copies = target / "workspace_input" / "models"
+    copies.mkdir(parents=True, exist_ok=True)
+    for folder, _, names in os.walk(models):
+        for name in names:
+            path = Path(folder) / name
+            if path.is_file() and not path.is_symlink():
+                copy = copies / path.relative_to(models)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)

@@ -1,0 +1,310 @@
+"""Runs a program on the host's views and scores what it predicts.
+
+The program sees a view; what it writes is checked against the host's key of that view;
+labels never leave this process.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rdagent.errors import InvalidSubmissionError
+from rdagent.gates import combine, read_submission, scan_program, write_submission
+from rdagent.graders.hidden import HiddenGrader
+from rdagent.interfaces import Runner
+from rdagent.records import (
+    Comparison,
+    Competition,
+    Execution,
+    Job,
+    Kind,
+    Program,
+    Resources,
+    Score,
+)
+from rdagent.runs import RunFolder
+from rdagent.split import Split
+from rdagent.views import View, read_key
+
+SIGTERM_GRACE = 10.0
+"""Seconds between SIGTERM and the end of a program."""
+
+
+@dataclass
+class Evaluation:
+    """What came of one version of a program."""
+
+    error: str | None = None
+    score: Score | None = None
+    comparison: Comparison | None = None
+    """Against the best, on the search rows both have."""
+    hidden: pd.DataFrame | None = None
+    """Predictions of hidden rows, indexed by row of train."""
+    marks: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Evaluator:
+    """Everything it takes to run and score programs of one run."""
+
+    folder: RunFolder
+    competition: Competition
+    split: Split
+    table: pd.DataFrame
+    """Row, fold and part of every labelled row (`folds.csv`)."""
+    views: dict[str, View]
+    runner: Runner
+    resources: Resources
+    grader: HiddenGrader | None
+    """None: self-reported, there are no hidden rows."""
+    debug_timeout: float
+    full_timeout: float
+    seed: int = 0
+    env: dict[str, str] = field(default_factory=dict)
+    stage: Callable[[str], None] = lambda text: None
+    """Told what is going on, for the screen."""
+
+    def __post_init__(self) -> None:
+        self.keys = {name: read_key(view) for name, view in self.views.items()}
+        self._loaded: tuple[int, pd.DataFrame] | None = None
+
+    @property
+    def fold_views(self) -> list[View]:
+        """What a full run covers: each fold, or the full data where nothing is hidden."""
+        folds = [v for v in self.views.values() if v.fold is not None and v.name != "debug"]
+        return sorted(folds, key=lambda v: v.fold or 0) or [self.views["full"]]
+
+    def execute(
+        self,
+        id: int,
+        attempt: int,
+        program: Program,
+        view: View,
+        *,
+        kind: Kind,
+        seed: int,
+        timeout: float,
+    ) -> tuple[Execution, pd.DataFrame | None]:
+        """One execution in a fresh folder, and its predictions in the view's order if valid."""
+        suffix = "" if kind in ("debug", "fold", "refit") else f"-{kind}"
+        workdir = self.folder.workspace(id, attempt, view.name + suffix)
+        lay_out(workdir, program)
+        soft = timeout - SIGTERM_GRACE if timeout >= 10 * SIGTERM_GRACE else timeout * 0.9
+        job = Job(
+            kind=kind, fold=view.fold, seed=seed, view=view.path, workdir=workdir,
+            timeout=timeout, resources=self.resources,
+            env={**self.env, "DS_DEADLINE": f"{soft:.0f}"},
+        )  # fmt: skip
+        execution = self.runner.run(job)
+        frame, error = None, failure(execution, timeout)
+        if error is None:
+            try:
+                submission = workdir / "submission.csv"
+                frame = read_submission(submission, self.competition, self.keys[view.name])
+            except InvalidSubmissionError as problem:
+                error = str(problem)
+        return execution.model_copy(update={"error": error}), frame
+
+    def evaluate(
+        self,
+        id: int,
+        attempt: int,
+        program: Program,
+        best: int | None,
+        record: Callable[[Execution], None],
+        seconds_left: Callable[[], float],
+    ) -> Evaluation:
+        """Debug run, then fold after fold; stops early at a failure or clearly below the best."""
+        refusal = scan_program(program, self.competition)
+        if refusal:
+            record(Execution(kind="debug", seconds=0.0, error=refusal))
+            return Evaluation(error=refusal)
+        if "debug" in self.views:
+            self.stage("debug run")
+            limit = min(self.debug_timeout, seconds_left())
+            execution, _ = self.execute(
+                id, attempt, program, self.views["debug"], kind="debug",
+                seed=self.seed, timeout=max(limit, 1.0),
+            )  # fmt: skip
+            record(execution)
+            if execution.error:
+                return Evaluation(error=f"debug run: {execution.error}")
+        return self._full(id, attempt, program, best, record, seconds_left)
+
+    def _full(
+        self,
+        id: int,
+        attempt: int,
+        program: Program,
+        best: int | None,
+        record: Callable[[Execution], None],
+        seconds_left: Callable[[], float],
+    ) -> Evaluation:
+        result = Evaluation()
+        views, used = self.fold_views, 0.0
+        hidden, tests = [], []
+        for n, view in enumerate(views):
+            self.stage(f"fold {n + 1} of {len(views)}" if len(views) > 1 else "full run")
+            limit = min(self.full_timeout - used, seconds_left())
+            if limit <= 0:
+                ended = "the run's search time" if seconds_left() <= 0 else "DS_FULL_TIMEOUT"
+                return Evaluation(error=f"{ended} ended after {n} of {len(views)} folds")
+            execution, frame = self.execute(
+                id, attempt, program, view, kind="fold", seed=self.seed, timeout=limit
+            )
+            record(execution)
+            used += execution.seconds
+            if frame is None:
+                return Evaluation(error=f"{view.name}: {execution.error}")
+            self._mark(execution, result)
+            key = self.keys[view.name]
+            hidden.append(of_source(frame, key, "train"))
+            tests.append(of_source(frame, key, "test"))
+            result.hidden = pd.concat(hidden)
+            if n == 0 and len(views) > 1 and best is not None:
+                result.comparison = self.compare(result.hidden, best)
+                if result.comparison.high < 0:
+                    result.marks.append("stopped after the first fold: clearly below the best")
+                    break
+        self._score(id, attempt, result, best)
+        test = combine(tests, self.competition)
+        write_submission(self.folder.submission(id), self.competition, test)
+        self._save_predictions(id, result.hidden)
+        return result
+
+    def _score(self, id: int, attempt: int, result: Evaluation, best: int | None) -> None:
+        if self.grader is None:
+            workdir = self.folder.workspace(id, attempt, self.fold_views[0].name)
+            result.score = self_reported(workdir, self.competition)
+            if result.score is None:
+                result.error = "scores.csv has no finite score in a row `ensemble` (or any row)"
+            return
+        assert result.hidden is not None
+        result.score = self.grader.score(result.hidden, "search")
+        if best is not None:
+            result.comparison = self.compare(result.hidden, best)
+        if not np.isfinite(result.score.value):
+            result.error, result.score = "its score is not a finite number", None
+
+    def compare(self, hidden: pd.DataFrame, best: int) -> Comparison:
+        """Paired, on the search rows that both have; positive: better than the best."""
+        assert self.grader is not None
+        return self.grader.compare(hidden, self.hidden(best), "search")
+
+    def hidden(self, id: int) -> pd.DataFrame:
+        """Predictions of hidden rows of a finished experiment, indexed by row of train."""
+        if self._loaded is None or self._loaded[0] != id:
+            labels = self.competition.output == "label"
+            text = dict.fromkeys(self.competition.prediction_columns, str) if labels else None
+            frame = pd.read_csv(
+                self.folder.predictions(id), index_col="row", dtype=text, keep_default_na=not labels
+            )
+            self._loaded = (id, frame.drop(columns="fold"))
+        return self._loaded[1]
+
+    def tests(self, id: int, attempt: int, suffix: str = "") -> list[pd.DataFrame]:
+        """Each fold's predictions of the real test rows; folds without a valid file left out."""
+        frames = []
+        for view in self.fold_views:
+            path = self.folder.workspace(id, attempt, view.name + suffix) / "submission.csv"
+            key = self.keys[view.name]
+            try:
+                frames.append(of_source(read_submission(path, self.competition, key), key, "test"))
+            except InvalidSubmissionError:
+                continue
+        return frames
+
+    def rerun(
+        self, id: int, attempt: int, program: Program, seconds_left: Callable[[], float]
+    ) -> tuple[list[Execution], pd.DataFrame | None]:
+        """All folds once more under another seed; predictions of hidden rows unless one failed."""
+        executions, hidden = [], []
+        for n, view in enumerate(self.fold_views):
+            self.stage(f"near tie: experiment {id} under another seed, fold {n + 1}")
+            limit = min(self.full_timeout, seconds_left())
+            execution, frame = self.execute(
+                id,
+                attempt,
+                program,
+                view,
+                kind="rerun",
+                seed=self.seed + 1,
+                timeout=max(limit, 1.0),
+            )
+            executions.append(execution)
+            if frame is None:
+                return executions, None
+            hidden.append(of_source(frame, self.keys[view.name], "train"))
+        return executions, pd.concat(hidden)
+
+    def _save_predictions(self, id: int, hidden: pd.DataFrame | None) -> None:
+        if hidden is None or hidden.empty:
+            return
+        folds = self.table.set_index("row")["fold"]
+        out = hidden.copy()
+        out.insert(0, "fold", folds.loc[hidden.index].to_numpy())
+        path = self.folder.predictions(id)
+        temporary = path.with_name(f".{path.name}.tmp")
+        out.to_csv(temporary, index_label="row")
+        temporary.replace(path)
+
+    def _mark(self, execution: Execution, result: Evaluation) -> None:
+        marks = {
+            "unprotected": not execution.protected,
+            "stopped by SIGTERM before its limit": execution.terminated,
+        }
+        result.marks += [m for m, holds in marks.items() if holds and m not in result.marks]
+
+
+def lay_out(workdir: Path, program: Program) -> None:
+    """A fresh workspace with the program's files and an empty `models/`."""
+    if workdir.exists():
+        shutil.rmtree(workdir)  # what an interrupted agent left
+    inputs = workdir / "workspace_input"
+    (inputs / "models").mkdir(parents=True)
+    for name, text in program.files.items():
+        path = inputs / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def failure(execution: Execution, timeout: float) -> str | None:
+    """Why an execution ended badly; None when its submission may be read."""
+    if execution.limit:
+        return f"used more {execution.limit} than allowed and was stopped"
+    if execution.timed_out:
+        return f"ran longer than its {timeout:.0f} s and was stopped"
+    if execution.exit_code != 0 and not execution.terminated:
+        return f"ended with exit code {execution.exit_code}"
+    return None
+
+
+def of_source(frame: pd.DataFrame, key: pd.DataFrame, source: str) -> pd.DataFrame:
+    """The rows that came from `source` (train: hidden rows; test), indexed by their row there."""
+    mine = (key["source"] == source).to_numpy()
+    rows = key["row"].to_numpy()[mine]
+    return frame[mine].set_axis(pd.Index(rows, name="row")).sort_index()
+
+
+def self_reported(workdir: Path, competition: Competition) -> Score | None:
+    """The program's own word: the `ensemble` row of `scores.csv`, else its best row."""
+    try:
+        values = pd.read_csv(workdir / "scores.csv", index_col=0).iloc[:, 0]
+        numbers = pd.to_numeric(values, errors="coerce").dropna()
+    except (OSError, ValueError, IndexError):
+        return None
+    numbers = numbers[np.isfinite(numbers)]
+    if numbers.empty:
+        return None
+    best = numbers.max() if competition.higher_is_better else numbers.min()
+    value = numbers["ensemble"] if "ensemble" in numbers.index else best
+    return Score(
+        value=float(np.ravel(value)[0]), metric=competition.metric,
+        higher_is_better=competition.higher_is_better, source="self-reported",
+    )  # fmt: skip

@@ -1,0 +1,215 @@
+"""Start or resume a run: from settings to an agent that has everything it needs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rdagent.competition import load_competition, read_train
+from rdagent.errors import SetupError
+from rdagent.evaluate import Evaluator
+from rdagent.graders.hidden import HiddenGrader
+from rdagent.journal import (
+    AnyEvent,
+    Budget,
+    Journal,
+    JournalWriter,
+    RunResumed,
+    RunStarted,
+)
+from rdagent.loop import Agent
+from rdagent.records import Competition, Sandbox
+from rdagent.runs import RunFolder, create_run, reopen_run
+from rdagent.settings import Settings, load_settings, make_policy, make_researcher, make_runner
+from rdagent.split import load_split, make_split, save_split
+from rdagent.views import build_views
+
+if TYPE_CHECKING:
+    from rdagent.interfaces import Policy, Researcher, Runner
+
+DEFAULT_ROUNDS = 5
+"""Rounds of a run without an LLM; the playbook has said most of what it knows by then."""
+
+
+class Observer(Protocol):
+    """Watches a run, such as the screen."""
+
+    def stage(self, text: str) -> None: ...
+
+    def event(self, event: AnyEvent, journal: Journal) -> None: ...
+
+
+class Silent:
+    """Watches and says nothing."""
+
+    def stage(self, text: str) -> None:
+        """Nothing."""
+
+    def event(self, event: AnyEvent, journal: Journal) -> None:
+        """Nothing."""
+
+
+def run(
+    competition: str | None = None,
+    *,
+    command: str = "data_science",
+    loop_n: int | None = None,
+    timeout: float | None = None,
+    seed: int | None = None,
+    hints: tuple[str, ...] = (),
+    resume: Path | str | None = None,
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+    researcher: Researcher | None = None,
+    policy: Policy | None = None,
+) -> tuple[Journal, Path]:
+    """Play a competition, or go on with a run; returns its journal and its folder.
+
+    Args:
+        competition: folder below `DS_LOCAL_DATA_PATH` (unset: the bundled examples).
+        command: `data_science`, or `finetune` to start from `prev_model/`.
+        loop_n: rounds of the whole run; None: what the run has, else 5.
+        timeout: seconds of the whole run; None: what the run has, else 12 hours.
+        seed: of the folds and of `DS_SEED`; None: what the run has, else 0.
+        hints: advice for the researcher.
+        resume: a run folder, or its name below the log folder.
+
+    Raises:
+        SetupError: something the user can mend; the message says what to do.
+    """
+    settings, observer = settings or load_settings(), observer or Silent()
+    observer.stage("looking at the sandbox")
+    runner = make_runner(settings)
+    sandbox = runner.probe()  # before a run folder exists: nothing is left behind if it fails
+    observer.stage("reading the data")
+    if resume is not None:
+        folder, known, about = reopen_run(
+            settings, Path(resume), competition_id=competition, command=command
+        )
+        if seed is not None and seed != about["seed"]:
+            raise SetupError(f"{folder.path.name} has --seed {about['seed']}: leave --seed away")
+        seed = int(about["seed"])
+    elif competition is None:
+        raise SetupError("--competition is missing: name a competition, or --resume a run")
+    else:
+        known = load_competition(competition, settings.data_root, finetune=command == "finetune")
+        seed = seed or 0
+        folder = create_run(settings, known, command=command, seed=seed)
+    writer = JournalWriter(folder.path, observer.event)
+    try:
+        agent = _assemble(
+            folder, known, writer, settings, runner, sandbox, seed=seed,
+            finetune=command == "finetune", stage=observer.stage,
+            researcher=researcher, policy=policy,
+        )  # fmt: skip
+        _open(agent, loop_n, timeout)
+        for hint in hints:
+            graded = (folder.path / "grades.jsonl").exists()
+            agent.note("steered after grading" if graded else "hint", hint)
+        with _polite_stop():
+            return agent.play(), folder.path
+    finally:
+        writer.close()
+
+
+def _assemble(
+    folder: RunFolder, competition: Competition, writer: JournalWriter, settings: Settings,
+    runner: Runner, sandbox: Sandbox, *, seed: int, finetune: bool, stage: Callable[[str], None],
+    researcher: Researcher | None, policy: Policy | None,
+) -> Agent:  # fmt: skip
+    stage("hiding rows")
+    if (folder.path / "folds.csv").exists():
+        split, table = load_split(folder.path)
+    else:
+        split, table = make_split(competition, seed)
+        save_split(split, table, folder.path)
+    stage("making views of the data")
+    views = build_views(
+        competition, split, table, folder.views, runner=runner, finetune=finetune, seed=seed
+    )
+    env = {}
+    if settings.pretrained_path:
+        env = {
+            "DS_PRETRAINED_PATH": str(settings.pretrained_path.absolute()),
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+        }
+    labels = read_train(competition) if split.folds else None
+    grader = None if labels is None else HiddenGrader(competition, labels, table, seed)
+    evaluator = Evaluator(
+        folder=folder, competition=competition, split=split, table=table, views=views,
+        runner=runner, resources=settings.resources,
+        grader=grader,
+        debug_timeout=settings.debug_timeout, full_timeout=settings.full_timeout,
+        seed=seed, env=env, stage=stage,
+    )  # fmt: skip
+    return Agent(
+        folder=folder, competition=competition, writer=writer,
+        researcher=researcher or make_researcher(settings),
+        policy=policy or make_policy(settings), evaluator=evaluator, sandbox=sandbox,
+        max_attempts=settings.coder_max_loop, finetune=finetune, seed=seed,
+    )  # fmt: skip
+
+
+UNPROTECTED = (
+    "Programs run without isolation here and their scores are marked unprotected: "
+    "install bubblewrap (apt-get install bubblewrap)"
+)
+
+
+def _open(agent: Agent, loop_n: int | None, timeout: float | None) -> None:
+    """Start the run with the budget asked for; a resumed one keeps its own but for that."""
+    fresh = agent.journal.started is None
+    old = Budget(loop_n=DEFAULT_ROUNDS) if fresh else agent.journal.budget
+    given = {"loop_n": loop_n, "timeout": timeout}
+    budget = old.model_copy(update={k: v for k, v in given.items() if v is not None})
+    if not fresh:
+        if agent.journal.ended and (reason := _used_up(agent, budget)):
+            raise SetupError(reason)
+        agent.append(RunResumed(budget=budget))
+        return
+    split = agent.evaluator.split
+    about = public(agent.competition)
+    agent.append(RunStarted(competition=about, split=split.model_dump(mode="json"), budget=budget))
+    for text in (*agent.competition.notes, split.reason):
+        agent.note("decision", text)
+    for text in (*split.warnings, *(() if agent.sandbox.protected else (UNPROTECTED,))):
+        agent.note("warning", text)
+
+
+def _used_up(agent: Agent, budget: Budget) -> str | None:
+    rounds, elapsed = agent.journal.rounds, agent.writer.elapsed
+    if budget.loop_n is not None and rounds >= budget.loop_n:
+        return f"this run has played {rounds} rounds: go on with --loop-n {rounds + DEFAULT_ROUNDS}"
+    if elapsed >= budget.timeout:
+        hours = elapsed / 3600
+        return f"this run has used its {hours:.1f} h: go on with --timeout {hours + 1:.0f}h or more"
+    return None
+
+
+def public(competition: Competition) -> dict[str, Any]:
+    """The competition for the journal: no absolute path, so that a run can be moved."""
+    dump = competition.model_dump(mode="json", exclude={"data_dir", "eval_dir", "prev_model"})
+    if competition.prev_model:
+        dump["prev_model"] = competition.prev_model.model_dump(mode="json", exclude={"path"})
+    return dump
+
+
+class _polite_stop:  # noqa: N801  (used as `with _polite_stop():`)
+    """SIGTERM (a service manager's stop) counts as Ctrl-C while the agent plays."""
+
+    def __enter__(self) -> None:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGTERM, self._interrupt)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    def __exit__(self, *details: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGTERM, self._before)

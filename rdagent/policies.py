@@ -1,0 +1,53 @@
+"""Which experiments to extend next, and how: pure functions of the journal."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from rdagent.journal import Journal
+from rdagent.records import Experiment, Operator
+
+
+class GreedyPolicy(BaseModel):
+    """A few drafts, then improve the best, merge near the end.
+
+    When the best has not moved for `patience` rounds, the next best lines are improved in
+    turn, and every `patience` rounds a new draft starts.
+    """
+
+    kind: Literal["greedy"] = "greedy"
+    drafts: int = 3
+    """Programs from scratch before anything is improved."""
+    patience: int = 3
+    """Rounds without a new best after which other lines get their turn."""
+    merge_at: float = 0.8
+    """Used share of the search budget from which the best lines are merged."""
+    merged: int = 3
+    """Lines that a merge joins at most."""
+
+    def choose(self, journal: Journal) -> tuple[Operator, tuple[int, ...]]:
+        """The operator and the ids of the parents (none, one, or several for a merge)."""
+        rounds = [e for e in journal.finished if e.id > 0]
+        lines = [e for e in journal.ranked() if e.id > 0]
+        drafted = sum(1 for e in rounds if not e.parents)
+        last = journal.budget.loop_n is not None and journal.budget.loop_n - len(rounds) <= 1
+        if (last or journal.progress >= self.merge_at) and self._mergeable(rounds, lines):
+            return "merge", tuple(e.id for e in lines[: self.merged])
+        if drafted < self.drafts or not lines:
+            return "draft", ()
+        best = journal.best()
+        stalled = sum(1 for e in rounds if best is None or e.id > best.id)
+        if stalled and stalled % self.patience == 0:
+            return "draft", ()
+        # Stalled once: the second line; twice: the third; a new best starts over.
+        turn = min(stalled // self.patience, len(lines) - 1)
+        return "improve", (lines[turn].id,)
+
+    def _mergeable(self, rounds: list[Experiment], lines: list[Experiment]) -> bool:
+        """A merge is worth a round when the lines changed since the last one."""
+        if len(lines) < 2:
+            return False
+        merges = [e for e in rounds if len(e.parents) > 1]
+        return not merges or merges[-1].parents != tuple(e.id for e in lines[: self.merged])

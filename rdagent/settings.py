@@ -1,0 +1,176 @@
+"""The only reader of flags, environment and `.env`, in that order of precedence.
+
+Each field of `Settings` is one variable; `.env.example` documents the same ones.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rdagent.errors import SetupError
+from rdagent.records import Resources
+
+if TYPE_CHECKING:
+    from rdagent.interfaces import Policy, Runner
+    from rdagent.playbook import Playbook
+
+GB = 2**30
+
+
+class Settings(BaseModel):
+    """Everything a user can set; field `full_timeout` is the variable `DS_FULL_TIMEOUT`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    local_data_path: Path | None = Field(None, alias="DS_LOCAL_DATA_PATH")
+    """Folder that holds the competition folders; unset: the bundled examples."""
+    trace_path: Path = Field(Path("log"), alias="LOG_TRACE_PATH")
+    """Folder that holds the runs."""
+    workspace_path: Path | None = Field(None, alias="WORKSPACE_PATH")
+    """Where views and workspaces of all runs go; unset: into each run's folder."""
+    env_type: Literal["local", "subprocess"] | None = Field(None, alias="DS_CODER_COSTEER_ENV_TYPE")
+    """Where programs run: local (bubblewrap where it works) or subprocess (not isolated)."""
+    python: Path | None = Field(None, alias="DS_PYTHON")
+    """Interpreter that runs the programs; unset: the one that runs rdagent."""
+    pretrained_path: Path | None = Field(None, alias="DS_PRETRAINED_PATH")
+    """Folder of pretrained weights that programs may read."""
+    debug_timeout: float = Field(3600, alias="DS_DEBUG_TIMEOUT", gt=0)
+    """Seconds a program may run on the debug sample."""
+    full_timeout: float = Field(10800, alias="DS_FULL_TIMEOUT", gt=0)
+    """Seconds a program may run on the full data, all folds together."""
+    coder_max_loop: int = Field(10, alias="DS_CODER_MAX_LOOP", ge=1)
+    """Versions of a program that one experiment may try."""
+    local_cpu_count: int | None = Field(None, alias="DS_LOCAL_CPU_COUNT", ge=1)
+    """Cores of a program; unset: all that this process may use."""
+    local_mem_limit: float | None = Field(None, alias="DS_LOCAL_MEM_LIMIT", gt=0)
+    """Memory of a program in GB, over its whole process tree; unset: 80 % of the machine's."""
+    local_disk_limit: float = Field(20, alias="DS_LOCAL_DISK_LIMIT", gt=0)
+    """GB that one execution of a program may write."""
+    local_max_processes: int = Field(512, alias="DS_LOCAL_MAX_PROCESSES", ge=1)
+    """Processes and threads that a program may have at once."""
+    chat_model: str | None = Field(None, alias="CHAT_MODEL")
+    """Model that plays the researcher; this version plays its playbook without one."""
+
+    @property
+    def data_root(self) -> Path:
+        from rdagent.competition import examples_dir
+
+        return self.local_data_path or examples_dir()
+
+    @property
+    def resources(self) -> Resources:
+        """What one program may use on this machine."""
+        import psutil
+
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        memory = self.local_mem_limit or psutil.virtual_memory().total * 0.8 / GB
+        return Resources(
+            cpus=self.local_cpu_count or cores,
+            memory=int(memory * GB),
+            disk=int(self.local_disk_limit * GB),
+            processes=self.local_max_processes,
+        )
+
+    def public(self) -> dict[str, Any]:
+        """Settings by variable name for `run.json`: no secret, no absolute path."""
+        paths = {"local_data_path", "trace_path", "workspace_path", "python", "pretrained_path"}
+        return self.model_dump(mode="json", by_alias=True, exclude=paths)
+
+
+_ALIASES = {str(field.alias): name for name, field in Settings.model_fields.items()}
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    dotenv: Path = Path(".env"),
+) -> Settings:
+    """Settings from `flags` (by field name, None: not given), environment and `.env`.
+
+    Raises SetupError naming the variable whose value does not fit.
+    """
+    found = _variables(environment, dotenv)
+    values: dict[str, Any] = {
+        name: found[alias] for alias, name in _ALIASES.items() if found.get(alias, "") != ""
+    }
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    for name in ("local_data_path", "trace_path", "workspace_path", "python", "pretrained_path"):
+        if name in values:
+            values[name] = Path(values[name]).expanduser()
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        alias = name if name in _ALIASES else str(Settings.model_fields[name].alias)
+        if alias == "DS_CODER_COSTEER_ENV_TYPE" and first["input"] in ("docker", "conda"):
+            raise SetupError(
+                f"{alias}={first['input']} is not in this version yet: "
+                "use local (isolated by bubblewrap) or leave it unset"
+            ) from None
+        raise SetupError(f"{alias}={first['input']!r} does not fit: {first['msg']}") from None
+
+
+def misspelt(
+    environment: Mapping[str, str] | None = None, dotenv: Path = Path(".env")
+) -> list[str]:
+    """A sentence for each `DS_*` variable that is no setting, with the nearest right name."""
+    warnings = []
+    for name in sorted(_variables(environment, dotenv)):
+        # DS_SEED and the like are told to programs; nobody sets them for the agent.
+        if not name.startswith("DS_") or name in _ALIASES:
+            continue
+        near = difflib.get_close_matches(name, _ALIASES, n=1, cutoff=0.75)
+        hint = f"did you mean {near[0]}?" if near else "it changes nothing"
+        warnings.append(f"{name} is not a setting of this version: {hint}")
+    return warnings
+
+
+def make_runner(settings: Settings) -> Runner:
+    """The runner that `DS_CODER_COSTEER_ENV_TYPE` names."""
+    import sys
+
+    from rdagent.runners.local import LocalRunner
+
+    return LocalRunner(
+        python=settings.python or Path(sys.executable),
+        isolate=False if settings.env_type == "subprocess" else None,
+        read_only=(settings.pretrained_path,) if settings.pretrained_path else (),
+    )
+
+
+def make_researcher(settings: Settings) -> Playbook:
+    """Who has the ideas: the playbook, until there is an LLM."""
+    from rdagent.playbook import Playbook
+
+    return Playbook()
+
+
+def make_policy(settings: Settings) -> Policy:
+    """Which experiments to extend."""
+    from rdagent.policies import GreedyPolicy
+
+    return GreedyPolicy()
+
+
+def _variables(environment: Mapping[str, str] | None, dotenv: Path) -> dict[str, str]:
+    return {
+        **_read_dotenv(dotenv.absolute()),
+        **(os.environ if environment is None else environment),
+    }
+
+
+@cache
+def _read_dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
