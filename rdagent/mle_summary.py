@@ -1,0 +1,192 @@
+"""Test scores of every round and of the delivery of every run, from the answers in `eval/`.
+
+mle_summary grade <folder that holds the runs>     mle_summary show <folder>
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rdagent import cli
+from rdagent.errors import RDAgentError, SetupError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rdagent.grades import Line, RunSummary
+
+PATIENCE = 2.0
+"""Seconds of work after which a progress bar appears."""
+
+
+def grade(folder: Path, root: Path) -> list[RunSummary]:
+    """Grade every run at or below `folder` on the answers below `root`, oldest first.
+
+    Writes `grades.jsonl` into each run, `summary.json` and `summary.csv` into the folder.
+
+    Raises:
+        SetupError: there is no run, or the folder cannot be written.
+    """
+    from rdagent import grades
+
+    runs, summaries = _runs(folder), []
+    with _progress(len(runs)) as advance:
+        for run in runs:
+            advance(run.name)
+            found: tuple[grades.Grade, ...] = ()
+            problem = ""
+            try:
+                found = grades.grade(run, root)
+            except (RDAgentError, OSError, ValueError) as error:  # one run must not stop the rest
+                problem = f"not graded: {error}"
+            summaries.append(grades.summarise(run, folder, found, problem))
+    try:
+        grades.write_summaries(folder, summaries)
+    except OSError as error:
+        raise SetupError(f"cannot write a summary into {folder}: {error.strerror}") from error
+    return summaries
+
+
+def show(folder: Path) -> list[RunSummary]:
+    """What `grades.jsonl` of every run says; nothing is graded, nothing is written."""
+    from rdagent import grades
+
+    return [grades.summarise(run, folder, grades.read_grades(run)) for run in _runs(folder)]
+
+
+def _runs(folder: Path) -> list[Path]:
+    from rdagent.grades import find_runs
+
+    runs = find_runs(folder)
+    if not runs:
+        what = "no run in" if folder.is_dir() else "no folder"
+        raise SetupError(f"there is {what} {folder}: give the folder that holds the runs")
+    return runs
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr; nothing where the work is quick."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("", total=total, visible=False)
+        since, done = time.monotonic(), -1
+
+        def advance(name: str) -> None:
+            nonlocal done
+            done += 1
+            late = time.monotonic() - since > PATIENCE
+            bar.update(task, description=name, completed=done, visible=late, refresh=late)
+
+        yield advance
+
+
+def details(summary: RunSummary) -> Table:
+    """Every finished round of one run, and its delivery, beside the test scores."""
+    from rich.table import Table
+
+    table = Table("round", "hypothesis", "host score (95 % band)", "test score", title=summary.run)
+    for line in summary.lines:
+        host = f"failed: {line.failed}" if line.failed else ""
+        if line.host:
+            host = _banded(line.host.value, line.host.low, line.host.high)
+        best = " (best)" if line.graded == summary.best_round else ""
+        table.add_row(f"{line.graded}{best}", line.what, host, _test(line))
+    return table
+
+
+def overview(summaries: list[RunSummary]) -> Table:
+    """One line a run."""
+    from rich.table import Table
+
+    table = Table(
+        "run", "competition", "metric", "rounds", "valid", "best host score (95 % band)",
+        "its test score", "delivery", "its test score", "failures",
+        caption="Round 0, the baseline, counts as a round.",
+    )  # fmt: skip
+    for s in summaries:
+        better = {True: " (higher)", False: " (lower)", None: ""}[s.higher_is_better]
+        lines = {line.graded: line for line in s.lines}
+        best = "none"
+        if s.best_round is not None:
+            best = f"{_banded(s.best_score, s.best_low, s.best_high)} in round {s.best_round}"
+        failures = [
+            f"rounds: {s.failed_rounds}" if s.failed_rounds else "",
+            f"gradings: {s.failed_gradings}" if s.failed_gradings else "",
+            s.problem or "",
+        ]
+        table.add_row(
+            s.run,
+            s.competition or "?",
+            f"{s.metric or '?'}{better}",
+            str(s.rounds),
+            str(s.valid_submissions),
+            best,
+            "" if s.best_round is None else _test(lines[s.best_round]),
+            s.delivery or "none",
+            _test(lines["delivery"]) if s.delivery else "",
+            "; ".join(filter(None, failures)),
+        )
+    return table
+
+
+def _banded(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return ""
+    band = "" if low is None or high is None else f" [{low:.4g}, {high:.4g}]"
+    return f"{value:.5g}{band}"
+
+
+def _test(line: Line) -> str:
+    """A test score, or why there is none."""
+    if line.grade is None:
+        return "" if line.failed else "not graded"
+    return f"failed: {line.grade.error}" if line.grade.score is None else f"{line.grade.score:.5g}"
+
+
+def build_parser() -> cli.Parser:
+    """The flags."""
+    parser = cli.Parser(
+        "mle_summary",
+        "Grade the submission of every round, and the delivery, of every run on the answers "
+        "in eval/ of DS_LOCAL_DATA_PATH (unset: the bundled examples).",
+    )
+    parser.add_argument(
+        "action",
+        choices=("grade", "show"),
+        help="grade: grade anew, write grades.jsonl into each run, summary.json and summary.csv "
+        "into the folder, and print; show: print what was graded before",
+    )
+    parser.add_argument(
+        "folder", type=Path, help="the folder that holds the runs (LOG_TRACE_PATH), or one run"
+    )
+    return parser
+
+
+@cli.main
+def main(argv: Sequence[str] | None = None) -> int:
+    """Grade or show; 0 when there was a run to print."""
+    flags = build_parser().parse_args(argv)
+    if flags.action == "show":
+        summaries = show(flags.folder)
+    else:
+        from rdagent.settings import load_settings
+
+        summaries = grade(flags.folder, load_settings().data_root)
+    console = cli.console()
+    for summary in summaries:
+        if summary.lines:
+            console.print(details(summary))
+    console.print(overview(summaries))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
