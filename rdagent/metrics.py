@@ -1,0 +1,378 @@
+"""Metric name -> function, direction, what it needs.
+
+Each metric has its plain value, through scikit-learn or scipy, and a vectorised twin that
+gives its value in every bootstrap resample at once (`rdagent.resampling`).
+
+What y and p hold depends on what the metric needs:
+label        y, p: integer class codes from 0 (binary: 1 is positive), (n,)
+probability  y: class codes, (n,); p: probability of class 1, (n,), or of each class, (n, classes)
+value        y, p: floats, (n,)
+ranking      y: sets of relevant labels, (n,) objects; p: lists of labels, best first
+Two-dimensional y and p are several targets, a column each: the metric is the mean over the
+columns (F1 of indicators follows scikit-learn: macro, micro and weighted over the columns).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from rdagent import resampling
+from rdagent.errors import SetupError
+from rdagent.metric_names import SPELLINGS, find_metric, plain_words
+from rdagent.records import Output, Task
+from rdagent.resampling import Array, Kernel, nanmean, row_mean
+
+__all__ = ["METRICS", "Metric", "default_metric", "find_metric", "get_metric"]
+
+Needs = Literal["label", "probability", "value", "ranking"]
+Plain = Callable[[Array, Array], float]
+
+CLASSES: tuple[Task, ...] = ("binary", "multiclass", "multilabel")
+VALUES: tuple[Task, ...] = ("regression",)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: `score` for the value, `resampled` for its value in each resample."""
+
+    name: str
+    higher_is_better: bool
+    needs: Needs
+    tasks: tuple[Task, ...]
+    pooled: bool
+    """Mean over rows, or the root of one: rows are pooled over folds. Others average folds."""
+    plain: Plain
+    kernel: Kernel
+    joint: bool = False
+    """`plain` and `kernel` take several indicator columns at once (F1)."""
+
+    def score(self, y: Array, p: Array) -> float:
+        """The plain value; NaN where it is undefined, such as AUC of a single class."""
+        if self._by_column(y, p):
+            return float(nanmean([self.score(y[:, j], p[:, j]) for j in range(y.shape[1])]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # undefined values are NaN, which says it
+            return float(self.plain(y, p))
+
+    def resampled(self, y: Array, p: Array, weights: Array) -> Array:
+        """Values in B resamples, (B,). weights: (B, n), how often each row was drawn."""
+        if self._by_column(y, p):
+            columns = range(y.shape[1])
+            return nanmean([self.resampled(y[:, j], p[:, j], weights) for j in columns])
+        return self.kernel(y, p, weights)
+
+    def _by_column(self, y: Array, p: Array) -> bool:
+        return y.ndim == 2 and not (self.joint and max(y.max(), p.max()) <= 1)
+
+
+# Losses of single rows, (n,): all that the means over rows need.
+
+
+def _log_loss_rows(y: Array, p: Array) -> Array:
+    p = _row_normalised(p)
+    chosen = p[np.arange(len(y)), y] if p.ndim == 2 else np.where(y == 1, p, 1 - p)
+    eps = np.finfo(float).eps
+    loss: Array = -np.log(np.clip(chosen, eps, 1 - eps))
+    return loss
+
+
+def _row_normalised(p: Array) -> Array:
+    if p.ndim == 1:
+        return p
+    total = p.sum(axis=1, keepdims=True)
+    return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / p.shape[1])
+
+
+def _brier_rows(y: Array, p: Array) -> Array:
+    """Of several classes: the sum of squares over the classes, 0 to 2."""
+    if p.ndim == 1:
+        return _squares(y, p)
+    rows: Array = ((p - (np.arange(p.shape[1]) == y[:, None])) ** 2).sum(axis=1)
+    return rows
+
+
+def _squares(y: Array, p: Array) -> Array:
+    rows: Array = (y - p) ** 2
+    return rows
+
+
+def _smape_rows(y: Array, p: Array) -> Array:
+    """In percent, 0 to 200, as leaderboards show it; 0 where both are 0."""
+    size = np.abs(y) + np.abs(p)
+    rows: Array = 200 * np.abs(y - p) / np.where(size > 0, size, 1)
+    return rows
+
+
+def _mape_rows(y: Array, p: Array) -> Array:
+    rows: Array = np.abs(y - p) / np.maximum(np.abs(y), np.finfo(float).eps)
+    return rows
+
+
+def _pinball_rows(quantile: float) -> Callable[[Array, Array], Array]:
+    return lambda y, p: np.maximum(quantile * (y - p), (quantile - 1) * (y - p))
+
+
+def _first_hits(relevant: set[str], ranked: list[str], k: int) -> list[int]:
+    """Positions (from 1) within the first k at which a relevant label appears first."""
+    seen: set[str] = set()
+    hits = []
+    for position, label in enumerate(ranked[:k], start=1):
+        if label in relevant and label not in seen:
+            hits.append(position)
+        seen.add(label)
+    return hits
+
+
+def _map_rows(k: int) -> Callable[[Array, Array], Array]:
+    def row(relevant: set[str], ranked: list[str]) -> float:
+        hits = _first_hits(relevant, ranked, k)
+        precision = sum(found / position for found, position in enumerate(hits, start=1))
+        return precision / max(1, min(len(relevant), k))
+
+    return lambda y, p: np.array([row(*pair) for pair in zip(y, p, strict=True)])
+
+
+def _ndcg_rows(k: int) -> Callable[[Array, Array], Array]:
+    def row(relevant: set[str], ranked: list[str]) -> float:
+        gain = sum(1 / np.log2(1 + position) for position in _first_hits(relevant, ranked, k))
+        ideal = sum(1 / np.log2(2 + i) for i in range(min(len(relevant), k)))
+        return float(gain / ideal) if ideal else 0.0
+
+    return lambda y, p: np.array([row(*pair) for pair in zip(y, p, strict=True)])
+
+
+# Plain values.
+
+
+def _sk(name: str, **options: object) -> Plain:
+    """A scikit-learn metric by name, imported when first used (it takes half a second)."""
+
+    def plain(y: Array, p: Array) -> float:
+        import sklearn.metrics
+
+        return float(getattr(sklearn.metrics, name)(y, p, **options))
+
+    return plain
+
+
+def _one_vs_rest(binary: Plain, negatives_needed: bool) -> Plain:
+    def plain(y: Array, p: Array) -> float:
+        if p.ndim == 2:
+            return float(nanmean([plain(y == k, p[:, k]) for k in range(p.shape[1])]))
+        defined = np.any(y) and not (negatives_needed and np.all(y))
+        return binary(y, p) if defined else float("nan")
+
+    return plain
+
+
+def _log_loss(y: Array, p: Array) -> float:
+    from sklearn.metrics import log_loss
+
+    labels = range(p.shape[1]) if p.ndim == 2 else (0, 1)
+    return float(log_loss(y, _row_normalised(p), labels=list(labels)))
+
+
+def _kappa(y: Array, p: Array) -> float:
+    from sklearn.metrics import cohen_kappa_score
+
+    if np.array_equal(np.unique(y), np.unique(p)) and len(np.unique(y)) == 1:
+        return float("nan")  # one rating everywhere
+    labels = list(range(int(max(y.max(), p.max())) + 1))  # a gap in the ratings is a distance
+    return float(cohen_kappa_score(y, p, labels=labels, weights="quadratic"))
+
+
+def _r2(y: Array, p: Array) -> float:
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(y, p)) if np.ptp(y) > 0 else float("nan")
+
+
+def _spearman(y: Array, p: Array) -> float:
+    from scipy.stats import spearmanr
+
+    if np.ptp(y) == 0:
+        return float("nan")
+    return float(spearmanr(y, p).statistic) if np.ptp(p) > 0 else 0.0
+
+
+def _pearson(y: Array, p: Array) -> float:
+    from scipy.stats import pearsonr
+
+    if np.ptp(y) == 0:
+        return float("nan")
+    return float(pearsonr(y, p).statistic) if np.ptp(p) > 0 else 0.0
+
+
+def _mean(rows: Callable[[Array, Array], Array]) -> Plain:
+    return lambda y, p: float(rows(y, p).mean())
+
+
+def _row_metric(
+    name: str,
+    needs: Needs,
+    tasks: tuple[Task, ...],
+    rows: Callable[[Array, Array], Array],
+    plain: Plain | None = None,
+    *,
+    higher: bool = False,
+    root: bool = False,
+) -> Metric:
+    kernel = row_mean(rows, root)
+    return Metric(name, higher, needs, tasks, True, plain or _mean(rows), kernel)
+
+
+def _pinball(name: str, quantile: float) -> Metric:
+    plain = _sk("mean_pinball_loss", alpha=quantile)
+    return _row_metric(name, "value", VALUES, _pinball_rows(quantile), plain)
+
+
+def _ranking(name: str, k: int) -> Metric:
+    rows = _map_rows(k) if name.startswith("map") else _ndcg_rows(k)
+    return _row_metric(name, "ranking", ("ranking",), rows, higher=True)
+
+
+def _f1(name: str, average: str, tasks: tuple[Task, ...]) -> Metric:
+    plain = _sk("f1_score", average=average, zero_division=0)
+    joint = average != "binary"  # scikit-learn has no binary F1 of several columns
+    return Metric(name, True, "label", tasks, False, plain, resampling.f1(average), joint)
+
+
+def _class_metric(name: str, needs: Needs, plain: Plain, kernel: Kernel) -> Metric:
+    return Metric(name, True, needs, CLASSES, False, plain, kernel)
+
+
+def _value_metric(name: str, higher: bool, plain: Plain, kernel: Kernel) -> Metric:
+    return Metric(name, higher, "value", VALUES, False, plain, kernel)
+
+
+def _squared_logs(y: Array, p: Array) -> Array:
+    return _squares(np.log1p(y), np.log1p(p))
+
+
+_BASE = (
+    _row_metric(
+        "accuracy", "label", CLASSES, lambda y, p: y == p, _sk("accuracy_score"), higher=True
+    ),
+    _class_metric(
+        "balanced_accuracy", "label", _sk("balanced_accuracy_score"), resampling.balanced_accuracy
+    ),
+    _f1("f1", "binary", ("binary", "multilabel")),
+    _f1("f1_macro", "macro", CLASSES),
+    _f1("f1_micro", "micro", CLASSES),
+    _f1("f1_weighted", "weighted", CLASSES),
+    _class_metric("mcc", "label", _sk("matthews_corrcoef"), resampling.mcc),
+    replace(
+        _class_metric("quadratic_kappa", "label", _kappa, resampling.quadratic_kappa),
+        tasks=("binary", "multiclass", "regression"),
+    ),
+    _class_metric(
+        "roc_auc",
+        "probability",
+        _one_vs_rest(_sk("roc_auc_score"), negatives_needed=True),
+        resampling.one_vs_rest(resampling.roc_auc),
+    ),
+    _class_metric(
+        "average_precision",
+        "probability",
+        _one_vs_rest(_sk("average_precision_score"), negatives_needed=False),
+        resampling.one_vs_rest(resampling.average_precision),
+    ),
+    _row_metric("log_loss", "probability", CLASSES, _log_loss_rows, _log_loss),
+    _row_metric("brier", "probability", CLASSES, _brier_rows),
+    _row_metric("rmse", "value", VALUES, _squares, _sk("root_mean_squared_error"), root=True),
+    _row_metric(
+        "rmsle", "value", VALUES, _squared_logs, _sk("root_mean_squared_log_error"), root=True
+    ),
+    _row_metric("mse", "value", VALUES, _squares, _sk("mean_squared_error")),
+    _row_metric(
+        "mae", "value", VALUES, lambda y, p: np.abs(y - p), _sk("mean_absolute_error")
+    ),
+    _row_metric("mape", "value", VALUES, _mape_rows, _sk("mean_absolute_percentage_error")),
+    _row_metric("smape", "value", VALUES, _smape_rows),
+    _value_metric(
+        "medae", False, _sk("median_absolute_error"), resampling.median_absolute_error
+    ),
+    _value_metric("r2", True, _r2, resampling.r2),
+    _value_metric("spearman", True, _spearman, resampling.spearman),
+    _value_metric("pearson", True, _pearson, resampling.pearson),
+    _pinball("pinball@0.5", 0.5),
+)  # fmt: skip
+
+
+def _columnwise(metric: Metric, name: str) -> Metric:
+    return replace(metric, name=name, joint=False)
+
+
+def _all_metrics() -> dict[str, Metric]:
+    metrics = {m.name: m for m in _BASE}
+    metrics["mcrmse"] = _columnwise(metrics["rmse"], "mcrmse")
+    for m in _BASE:
+        name = f"mean columnwise {m.name}"
+        metrics[name] = _columnwise(m, name)
+    for m in (_ranking("map", 10**9), _ranking("ndcg", 10**9)):
+        metrics[m.name] = m
+    return metrics
+
+
+METRICS: dict[str, Metric] = _all_metrics()
+"""By canonical name. `get_metric` also makes pinball@<quantile>, map@<k> and ndcg@<k>."""
+
+
+def get_metric(name: str) -> Metric:
+    """The metric of a name as people write it ("Area under the ROC curve", "QWK").
+
+    Raises SetupError, which lists the names, for one that we lack.
+    """
+    exact = name.strip().lower()
+    found = _known(exact)
+    for spelling in () if found else SPELLINGS:
+        match = re.fullmatch(rf"(?:the )?{spelling.pattern}(?: metric| score)?", plain_words(name))
+        found = match and _known(spelling.canonical(match))
+        if found:
+            break
+    if found:
+        return found
+    names = [n for n in METRICS if not n.startswith(("mean columnwise", "pinball", "map", "ndcg"))]
+    near = difflib.get_close_matches(exact, names, n=1)
+    guess = f" (did you mean {near[0]}?)" if near else ""
+    raise SetupError(
+        f"unknown metric {name!r}{guess}: use one of {', '.join(sorted(names))}, "
+        "pinball@0.9, map@5, ndcg@10, or mean columnwise and one of these"
+    )
+
+
+def _known(name: str) -> Metric | None:
+    """By canonical name, the parametrised ones included."""
+    if name in METRICS:
+        return METRICS[name]
+    prefix = "mean columnwise "
+    if name.startswith(prefix + "pinball@"):
+        base = _known(name.removeprefix(prefix))
+        return base and _columnwise(base, name)
+    match = re.fullmatch(r"(pinball|map|ndcg)@(0?\.\d+|[1-9]\d*)", name)
+    if not match:
+        return None
+    kind, number = match.groups()
+    if kind == "pinball":
+        return _pinball(name, float(number)) if 0 < float(number) < 1 else None
+    return _ranking(name, int(number)) if number.isdigit() else None
+
+
+def default_metric(task: Task, output: Output) -> str:
+    """What to score when the user named no metric."""
+    if task == "regression":
+        return "rmse"
+    if task == "ranking":
+        return "map@5"
+    if task == "multilabel":
+        return "mean columnwise roc_auc" if output == "probability" else "f1_macro"
+    if output == "label":
+        return "accuracy"
+    return "roc_auc" if task == "binary" else "log_loss"
