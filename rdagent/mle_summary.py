@@ -92,11 +92,11 @@ def details(summary: RunSummary) -> Table:
     """Every finished round of one run, and its delivery, beside the test scores."""
     from rich.table import Table
 
+    from rdagent.report import show as banded
+
     table = Table("round", "hypothesis", "host score (95 % band)", "test score", title=summary.run)
     for line in summary.lines:
-        host = f"failed: {line.failed}" if line.failed else ""
-        if line.host:
-            host = _banded(line.host.value, line.host.low, line.host.high)
+        host = f"failed: {line.failed}" if line.failed else banded(line.host)
         best = " (best)" if line.graded == summary.best_round else ""
         table.add_row(f"{line.graded}{best}", line.what, host, _test(line))
     return table
@@ -106,6 +106,8 @@ def overview(summaries: list[RunSummary]) -> Table:
     """One line a run."""
     from rich.table import Table
 
+    from rdagent.report import show as banded
+
     table = Table(
         "run", "competition", "metric", "rounds", "valid", "best host score (95 % band)",
         "its test score", "delivery", "its test score", "failures",
@@ -114,9 +116,7 @@ def overview(summaries: list[RunSummary]) -> Table:
     for s in summaries:
         better = {True: " (higher)", False: " (lower)", None: ""}[s.higher_is_better]
         lines = {line.graded: line for line in s.lines}
-        best = "none"
-        if s.best_round is not None:
-            best = f"{_banded(s.best_score, s.best_low, s.best_high)} in round {s.best_round}"
+        best = lines.get(s.best_round) if s.best_round is not None else None
         failures = [
             f"rounds: {s.failed_rounds}" if s.failed_rounds else "",
             f"gradings: {s.failed_gradings}" if s.failed_gradings else "",
@@ -128,20 +128,13 @@ def overview(summaries: list[RunSummary]) -> Table:
             f"{s.metric or '?'}{better}",
             str(s.rounds),
             str(s.valid_submissions),
-            best,
-            "" if s.best_round is None else _test(lines[s.best_round]),
+            f"{banded(best.host)} in round {best.graded}" if best else "none",
+            _test(best) if best else "",
             s.delivery or "none",
             _test(lines["delivery"]) if s.delivery else "",
             "; ".join(filter(None, failures)),
         )
     return table
-
-
-def _banded(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None:
-        return ""
-    band = "" if low is None or high is None else f" [{low:.4g}, {high:.4g}]"
-    return f"{value:.5g}{band}"
 
 
 def _test(line: Line) -> str:

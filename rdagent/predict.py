@@ -1,0 +1,199 @@
+"""Predict new rows with what a run delivered, without training.
+
+rdagent predict log/<run> --data <folder with the test file>
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rdagent import cli
+from rdagent.errors import InvalidSubmissionError, SetupError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rdagent.interfaces import Runner
+    from rdagent.records import Competition, Job
+    from rdagent.settings import Settings
+    from rdagent.views import View
+
+
+def predict(
+    run: Path,
+    data: Path,
+    output: Path,
+    settings: Settings,
+    stage: Callable[[str], None] = lambda text: None,
+) -> int:
+    """Write the delivered program's predictions for the test file in `data` to `output`.
+
+    Args:
+        run: a run folder, or its name below the log folder.
+        data: folder with a test file (named and headed as in the competition) and whatever
+            further files the program reads.
+        output: the submission file; replaced when it is there.
+        stage: told what is going on.
+
+    Returns:
+        Number of predicted rows.
+
+    Raises:
+        SetupError: nothing is delivered, `data` does not fit, or the program fails on it.
+    """
+    from rdagent.gates import combine, write_submission
+    from rdagent.grades import played_competition
+    from rdagent.journal import load
+    from rdagent.runs import find_run
+    from rdagent.settings import make_runner
+    from rdagent.views import predict_view, read_key
+
+    run, data, output = find_run(settings, run), data.absolute(), output.absolute()
+    members = _delivered(run)
+    competition = played_competition(load(run), settings.data_root)
+    _check(data, competition, output)
+    runner = make_runner(settings)
+    with tempfile.TemporaryDirectory(prefix="rdagent-", ignore_cleanup_errors=True) as folder:
+        view = predict_view(competition, data, Path(folder) / "views")
+        key, frames = read_key(view), []
+        for n, member in enumerate(members, 1):
+            stage(f"predicting with model {n} of {len(members)}")
+            job = _job(member, view, Path(folder) / str(n), settings)
+            frames.append(_run(job, runner, competition, key))
+        here = competition.model_copy(update={"data_dir": data, "sample_file": None})
+        predictions = combine(frames, competition)
+        write_submission(output, here, predictions)
+    return len(predictions)
+
+
+def _delivered(run: Path) -> list[Path]:
+    """Folders of the delivered programs with their models: the refit, or each fold's."""
+    best = (run / "best").resolve()
+    if not (best / "workspace_input" / "main.py").is_file():
+        raise SetupError(
+            f"{run.name} has delivered nothing yet: wait for round 0, or go on with --resume"
+        )
+    members = [p for p in best.glob("members/*") if (p / "workspace_input/main.py").is_file()]
+    return sorted(members, key=lambda p: int(p.name)) or [best]
+
+
+def _check(data: Path, competition: Competition, output: Path) -> None:
+    """What can be known to fail before a program is started."""
+    from rdagent.tables import columns_of
+
+    test = data / competition.test_file
+    if not test.is_file():
+        what = f"{data} has no {competition.test_file}" if data.is_dir() else f"no folder {data}"
+        raise SetupError(f"{what}: put the new rows there, in a file of this name")
+    if test.stat().st_size == 0:
+        raise SetupError(f"{test} is empty: it needs a header and the new rows")
+    there = columns_of(test)
+    known = columns_of(competition.data_dir / competition.test_file)
+    lacking = [column for column in known if column not in there]
+    if lacking:
+        raise SetupError(
+            f"{test} lacks columns that the program was trained with: {', '.join(lacking)}"
+        )
+    if not output.parent.is_dir() or output.is_dir():
+        raise SetupError(f"cannot write {output}: give --output a file in a folder that exists")
+
+
+def _job(member: Path, view: View, workdir: Path, settings: Settings) -> Job:
+    """A fresh workspace with a copy of the delivered program and its models."""
+    from rdagent.evaluate import SIGTERM_GRACE
+    from rdagent.records import Job
+
+    inputs = workdir / "workspace_input"
+    shutil.copytree(member / "workspace_input", inputs)
+    (inputs / "models").mkdir(exist_ok=True)
+    timeout = settings.full_timeout
+    return Job(
+        kind="predict",
+        view=view.path,
+        workdir=workdir,
+        timeout=timeout,
+        resources=settings.resources,
+        env={"DS_DEADLINE": f"{max(timeout - SIGTERM_GRACE, 1):.0f}"},
+    )
+
+
+def _run(job: Job, runner: Runner, competition: Competition, key: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of one model, in the order of the test file."""
+    from rdagent.evaluate import failure
+    from rdagent.gates import read_submission
+
+    models = job.workdir / "workspace_input" / "models"
+    before = _contents(models)
+    execution = runner.run(job)
+    error = failure(execution, job.timeout)
+    if error:
+        last = " ".join(execution.log.split())[-300:]
+        raise SetupError(f"the delivered program {error} on these rows; its last words: {last}")
+    if _contents(models) != before:
+        raise SetupError(
+            "the delivered program changed its models/ instead of only predicting: "
+            "its predictions would not be those of the model that was scored"
+        )
+    try:
+        frame = read_submission(job.workdir / "submission.csv", competition, key)
+    except InvalidSubmissionError as problem:
+        raise SetupError(f"the delivered program's predictions are invalid: {problem}") from None
+    return frame
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    import hashlib
+
+    found = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found[path.relative_to(folder).as_posix()] = digest
+    return found
+
+
+def build_parser() -> cli.Parser:
+    """The flags."""
+    parser = cli.Parser(
+        "rdagent predict",
+        "Predict new rows with the program that a run delivered, without training.",
+    )
+    parser.add_argument("run", type=Path, help="run folder, or its name below LOG_TRACE_PATH")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder with the new rows, in a test file named as in the competition",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("submission.csv"),
+        metavar="FILE",
+        help="where the predictions go",
+    )
+    return parser
+
+
+@cli.main
+def main(argv: Sequence[str] | None = None) -> int:
+    """Predict; 0 when the file is written."""
+    flags = build_parser().parse_args(argv)
+    from rich.console import Console
+
+    from rdagent.settings import load_settings
+
+    with Console(stderr=True).status("loading") as status:
+        rows = predict(flags.run, flags.data, flags.output, load_settings(), status.update)
+    print(f"{rows} predictions written to {flags.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
