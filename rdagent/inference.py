@@ -267,8 +267,8 @@ def _find_targets(
         return (found[0],)
     if not only:
         raise SetupError(
-            f"the columns of {e.sample_file} ({_some(predictions)}) match nothing in "
-            f"{e.train_file} ({_some(names_of(train))}): name the label as `target` in competition.toml"
+            f"the columns of {e.sample_file} ({_some(predictions)}) match nothing in {e.train_file}"
+            f" ({_some(names_of(train))}): name the label as `target` in competition.toml"
         )
     raise SetupError(
         f"the columns of {e.sample_file} ({_some(predictions)}) match no column that only "

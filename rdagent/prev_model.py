@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rdagent.errors import SetupError
 from rdagent.records import PrevModel
+
+Trained = Literal["yes", "no", "unknown"]
 
 _WEIGHTS = {
     ".bin", ".pt", ".pth", ".ckpt", ".safetensors", ".joblib", ".pkl", ".pickle", ".h5", ".keras",
@@ -89,9 +91,11 @@ def _number(name: str) -> tuple[int, int] | None:
     return int(step[1]) if step else -1, int(epoch[1]) if epoch else -1
 
 
-def _trained(said: bool | str) -> Literal["yes", "no", "unknown"]:
+def _trained(said: bool | str) -> Trained:
     if isinstance(said, bool):
         return "yes" if said else "no"
-    if said == "yes" or said == "no" or said == "unknown":
-        return said
+    known: tuple[Trained, ...] = get_args(Trained)
+    for answer in known:
+        if said == answer:
+            return answer
     raise SetupError(f"competition.toml: prev_model_trained_on_train is yes or no, not {said!r}")

@@ -121,9 +121,8 @@ def _target(c: Competition, train: pd.DataFrame) -> str:
             lines.append(f"Target {name}: min, quartiles, max {shown}; {spread}")
         else:
             counts = column.value_counts()
-            shown = ", ".join(
-                f"{k}: {v} ({v / len(column):.1%})" for k, v in counts.head(12).to_dict().items()
-            )
+            most = zip(counts.index[:12].astype(str), counts.head(12).tolist(), strict=True)
+            shown = ", ".join(f"{k}: {v} ({v / len(column):.1%})" for k, v in most)
             more = (
                 f" and {len(counts) - 12} more, fewest {counts.min()}" if len(counts) > 12 else ""
             )
@@ -198,9 +197,8 @@ def _differences(c: Competition, train: pd.DataFrame, test: pd.DataFrame) -> str
     lines = ["The columns of train without the target." if not only_train + only_test else ""]
     lines += [f"Only train has {_names(only_train)}." if only_train else ""]
     lines += [f"Only test has {_names(only_test)}." if only_test else ""]
-    gaps = [
-        x for x in names_of(test) if x in train and test[x].isna().any() and not train[x].isna().any()
-    ]  # fmt: skip
+    full = [x for x in names_of(test) if x in train and not train[x].isna().any()]
+    gaps = [x for x in full if test[x].isna().any()]
     lines += [f"Missing values in test alone: {_names(gaps)}." if gaps else ""]
     return "\n".join(x for x in lines if x)
 

@@ -31,24 +31,20 @@ def times(column: pd.Series) -> pd.Series | None:
     text = column.dropna().astype(str)
     if not len(text) or not text.head(50).str.match(_DATE).all():
         return None
+    first = str(text.iloc[0])
+    form = "ISO8601" if re.match(r"\s*\d{4}-\d\d-\d\d", first) else "mixed"
     with warnings.catch_warnings():
         # pandas warns where it has to guess the format row by row.
         warnings.simplefilter("ignore")
         parsed = [
-            pd.to_datetime(
-                column, errors="coerce", utc=True, dayfirst=dayfirst, **_format(text.iloc[0])
-            )
+            pd.to_datetime(column, errors="coerce", utc=True, dayfirst=dayfirst, format=form)
             for dayfirst in (False, True)
         ]
     best = max(parsed, key=lambda p: int(p.notna().sum()))
     if best.notna().sum() < 0.99 * len(text):
         return None
-    seconds = (best - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-    return seconds.astype(float)
-
-
-def _format(first: str) -> dict[str, str]:
-    return {"format": "ISO8601"} if re.match(r"\s*\d{4}-\d\d-\d\d", first) else {"format": "mixed"}
+    seconds: pd.Series = (best - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    return seconds
 
 
 def find_time(
