@@ -9,17 +9,19 @@ probability  y: class codes, (n,); p: probability of class 1, (n,), or of each c
 value        y, p: floats, (n,)
 ranking      y: sets of relevant labels, (n,) objects; p: lists of labels, best first
 Two-dimensional y and p are several targets, a column each: the metric is the mean over the
-columns (F1 of indicators follows scikit-learn: macro, micro and weighted over the columns).
+columns (F1 of indicators follows scikit-learn: macro, micro and weighted over the columns),
+without the rows whose label in a column is NaN.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -56,7 +58,9 @@ class Metric:
     def score(self, y: Array, p: Array) -> float:
         """The plain value; NaN where it is undefined, such as AUC of a single class."""
         if self._by_column(y, p):
-            return float(nanmean([self.score(y[:, j], p[:, j]) for j in range(y.shape[1])]))
+            return float(nanmean([self.score(*column) for column, _ in self._columns(y, p)]))
+        if not len(y):
+            return float("nan")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # undefined values are NaN, which says it
             return float(self.plain(y, p))
@@ -64,12 +68,21 @@ class Metric:
     def resampled(self, y: Array, p: Array, weights: Array) -> Array:
         """Values in B resamples, (B,). weights: (B, n), how often each row was drawn."""
         if self._by_column(y, p):
-            columns = range(y.shape[1])
-            return nanmean([self.resampled(y[:, j], p[:, j], weights) for j in columns])
+            columns = self._columns(y, p)
+            return nanmean([self.resampled(*c, weights.T[known].T) for c, known in columns])
+        if not len(y):
+            return np.full(len(weights), np.nan)
         return self.kernel(y, p, weights)
 
     def _by_column(self, y: Array, p: Array) -> bool:
         return y.ndim == 2 and not (self.joint and max(y.max(), p.max()) <= 1)
+
+    def _columns(self, y: Array, p: Array) -> Iterator[tuple[tuple[Array, Array], Any]]:
+        """y and p of each target, and its rows; those without this label (NaN) are left out."""
+        for j in range(y.shape[1]):
+            known = ~np.isnan(y[:, j]) if y.dtype.kind == "f" else slice(None)
+            labels = y[known, j].astype(int) if self.needs == "label" else y[known, j]
+            yield (labels, p[known, j]), known
 
 
 # Losses of single rows, (n,): all that the means over rows need.
@@ -120,20 +133,20 @@ def _pinball_rows(quantile: float) -> Callable[[Array, Array], Array]:
 
 
 def _first_hits(relevant: set[str], ranked: list[str], k: int) -> list[int]:
-    """Positions (from 1) within the first k at which a relevant label appears first."""
-    seen: set[str] = set()
-    hits = []
-    for position, label in enumerate(ranked[:k], start=1):
-        if label in relevant and label not in seen:
-            hits.append(position)
-        seen.add(label)
+    """Places (from 1) within the first k at which a relevant label appears first."""
+    hits: list[int] = []
+    left = set(relevant)
+    for place, label in enumerate(ranked[:k], start=1):
+        if label in left:
+            left.remove(label)
+            hits.append(place)
     return hits
 
 
 def _map_rows(k: int) -> Callable[[Array, Array], Array]:
     def row(relevant: set[str], ranked: list[str]) -> float:
         hits = _first_hits(relevant, ranked, k)
-        precision = sum(found / position for found, position in enumerate(hits, start=1))
+        precision = sum(found / place for found, place in enumerate(hits, start=1))
         return precision / max(1, min(len(relevant), k))
 
     return lambda y, p: np.array([row(*pair) for pair in zip(y, p, strict=True)])
@@ -141,9 +154,9 @@ def _map_rows(k: int) -> Callable[[Array, Array], Array]:
 
 def _ndcg_rows(k: int) -> Callable[[Array, Array], Array]:
     def row(relevant: set[str], ranked: list[str]) -> float:
-        gain = sum(1 / np.log2(1 + position) for position in _first_hits(relevant, ranked, k))
-        ideal = sum(1 / np.log2(2 + i) for i in range(min(len(relevant), k)))
-        return float(gain / ideal) if ideal else 0.0
+        gain = sum(1 / math.log2(1 + place) for place in _first_hits(relevant, ranked, k))
+        ideal = sum(1 / math.log2(2 + i) for i in range(min(len(relevant), k)))
+        return gain / ideal if ideal else 0.0
 
     return lambda y, p: np.array([row(*pair) for pair in zip(y, p, strict=True)])
 
@@ -162,14 +175,21 @@ def _sk(name: str, **options: object) -> Plain:
     return plain
 
 
-def _one_vs_rest(binary: Plain, negatives_needed: bool) -> Plain:
+def _one_vs_rest(name: str, binary: Plain, kernel: Kernel, negatives_needed: bool) -> Metric:
+    """A ranking metric of a class against the others; of several classes the mean.
+
+    scikit-learn takes a millisecond a class and fold, so several classes go through the
+    vectorised twin even for the plain value.
+    """
+    kernel = resampling.one_vs_rest(kernel)
+
     def plain(y: Array, p: Array) -> float:
         if p.ndim == 2:
-            return float(nanmean([plain(y == k, p[:, k]) for k in range(p.shape[1])]))
+            return float(kernel(y, p, np.ones((1, len(y))))[0])
         defined = np.any(y) and not (negatives_needed and np.all(y))
         return binary(y, p) if defined else float("nan")
 
-    return plain
+    return Metric(name, True, "probability", CLASSES, False, plain, kernel)
 
 
 def _log_loss(y: Array, p: Array) -> float:
@@ -244,8 +264,8 @@ def _f1(name: str, average: str, tasks: tuple[Task, ...]) -> Metric:
     return Metric(name, True, "label", tasks, False, plain, resampling.f1(average), joint)
 
 
-def _class_metric(name: str, needs: Needs, plain: Plain, kernel: Kernel) -> Metric:
-    return Metric(name, True, needs, CLASSES, False, plain, kernel)
+def _class_metric(name: str, plain: Plain, kernel: Kernel) -> Metric:
+    return Metric(name, True, "label", CLASSES, False, plain, kernel)
 
 
 def _value_metric(name: str, higher: bool, plain: Plain, kernel: Kernel) -> Metric:
@@ -261,28 +281,20 @@ _BASE = (
         "accuracy", "label", CLASSES, lambda y, p: y == p, _sk("accuracy_score"), higher=True
     ),
     _class_metric(
-        "balanced_accuracy", "label", _sk("balanced_accuracy_score"), resampling.balanced_accuracy
+        "balanced_accuracy", _sk("balanced_accuracy_score"), resampling.balanced_accuracy
     ),
     _f1("f1", "binary", ("binary", "multilabel")),
     _f1("f1_macro", "macro", CLASSES),
     _f1("f1_micro", "micro", CLASSES),
     _f1("f1_weighted", "weighted", CLASSES),
-    _class_metric("mcc", "label", _sk("matthews_corrcoef"), resampling.mcc),
-    replace(
-        _class_metric("quadratic_kappa", "label", _kappa, resampling.quadratic_kappa),
-        tasks=("binary", "multiclass", "regression"),
-    ),
-    _class_metric(
-        "roc_auc",
-        "probability",
-        _one_vs_rest(_sk("roc_auc_score"), negatives_needed=True),
-        resampling.one_vs_rest(resampling.roc_auc),
-    ),
-    _class_metric(
+    _class_metric("mcc", _sk("matthews_corrcoef"), resampling.mcc),
+    _class_metric("quadratic_kappa", _kappa, resampling.quadratic_kappa),
+    _one_vs_rest("roc_auc", _sk("roc_auc_score"), resampling.roc_auc, negatives_needed=True),
+    _one_vs_rest(
         "average_precision",
-        "probability",
-        _one_vs_rest(_sk("average_precision_score"), negatives_needed=False),
-        resampling.one_vs_rest(resampling.average_precision),
+        _sk("average_precision_score"),
+        resampling.average_precision,
+        negatives_needed=False,
     ),
     _row_metric("log_loss", "probability", CLASSES, _log_loss_rows, _log_loss),
     _row_metric("brier", "probability", CLASSES, _brier_rows),

@@ -182,9 +182,9 @@ def spearman(y: Array, p: Array, weights: Array) -> Array:
     return np.where(spread_y > 0, _ratio(top, np.sqrt(spread_y * spread_p), 0.0), np.nan)
 
 
-def _at_thresholds(y: Array, p: Array, weights: Array) -> tuple[Array, Array, Array]:
+def _at_thresholds(y: Array, p: Array, weights: Array) -> tuple[Array, Array, Array, Array]:
     """At each distinct score of a positive row, ascending, (thresholds, B) each:
-    weight of positives there, of negatives there, of negatives below."""
+    weight of positives there, of negatives there, of negatives below; all negatives, (B,)."""
     thresholds = np.unique(p[y])
     size = len(thresholds)
     place = np.searchsorted(thresholds, p)
@@ -192,8 +192,9 @@ def _at_thresholds(y: Array, p: Array, weights: Array) -> tuple[Array, Array, Ar
     kind = np.where(y, 0, np.where(level, 1, 2))
     # one pass over the weights for all three kinds: this is the time of AUC with many classes
     sums = _sums(place + kind * size, 3 * size + 1, weights)
-    positive, negative, between = sums[:size], sums[size : 2 * size], sums[2 * size : 3 * size]
-    return positive, negative, np.cumsum(negative + between, axis=0) - negative
+    positive, negative, between = sums[:size], sums[size : 2 * size], sums[2 * size : -1]
+    below = np.cumsum(negative + between, axis=0) - negative
+    return positive, negative, below, below[-1] + negative[-1] + sums[-1]
 
 
 def one_vs_rest(kernel: Kernel) -> Kernel:
@@ -211,18 +212,17 @@ def roc_auc(y: Array, p: Array, weights: Array) -> Array:
     """Binary: share of (positive, negative) pairs in the right order, ties half."""
     if y.all() or not y.any():
         return np.full(len(weights), np.nan)
-    positive, negative, below = _at_thresholds(y, p, weights)
+    positive, negative, below, negatives = _at_thresholds(y, p, weights)
     pairs = np.einsum("tb,tb->b", positive, below + negative / 2)
-    total = positive.sum(axis=0)
-    return _ratio(pairs, total * (weights.sum(axis=1) - total), np.nan)
+    return _ratio(pairs, positive.sum(axis=0) * negatives, np.nan)
 
 
 def average_precision(y: Array, p: Array, weights: Array) -> Array:
     """Binary: precision at each threshold, weighted by the positives there."""
     if not y.any():
         return np.full(len(weights), np.nan)
-    positive, _, below = _at_thresholds(y, p, weights)
+    positive, _, below, negatives = _at_thresholds(y, p, weights)
     total = positive.sum(axis=0)
     found = total - np.cumsum(positive, axis=0) + positive
-    wrong = weights.sum(axis=1) - total - below
+    wrong = negatives - below
     return _ratio((positive * _ratio(found, found + wrong, 0.0)).sum(axis=0), total, np.nan)
