@@ -121,8 +121,9 @@ def _target(c: Competition, train: pd.DataFrame) -> str:
             lines.append(f"Target {name}: min, quartiles, max {shown}; {spread}")
         else:
             counts = column.value_counts()
-            most = zip(counts.index[:12].astype(str), counts.head(12).tolist(), strict=True)
-            shown = ", ".join(f"{k}: {v} ({v / len(column):.1%})" for k, v in most)
+            labels, rows = counts.index.astype(str).tolist(), counts.tolist()
+            most = list(zip(labels, rows, strict=True))[:12]
+            shown = ", ".join(f"{label}: {n} ({n / len(column):.1%})" for label, n in most)
             more = (
                 f" and {len(counts) - 12} more, fewest {counts.min()}" if len(counts) > 12 else ""
             )
