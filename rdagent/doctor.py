@@ -106,7 +106,7 @@ def _sandbox(settings: Settings) -> Iterator[Check]:
         finding = f"{where}, not isolated: their scores will be marked unprotected"
         yield Check("sandbox", "note", finding, _mend_isolation(settings))
     yield from _packages(sandbox, python)
-    yield _gpu(sandbox)
+    yield _gpu(sandbox, settings)
 
 
 def _mend_isolation(settings: Settings) -> str:
@@ -143,13 +143,12 @@ def _packages(sandbox: Sandbox, python: Path) -> Iterator[Check]:
     yield Check("optional packages", "note" if absent else "ok", finding, mend)
 
 
-def _gpu(sandbox: Sandbox) -> Check:
-    names = _answer("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    if not names:
-        return Check("GPU", "ok", "none found: programs run on the CPU")
-    finding = ", ".join(names.splitlines())
+def _gpu(sandbox: Sandbox, settings: Settings) -> Check:
     if not sandbox.gpus:
-        return Check("GPU", "note", f"{finding}; programs in the sandbox do not see it")
+        return Check("GPU", "ok", "none found by nvidia-smi: programs run on the CPU")
+    finding = ", ".join(sandbox.gpus)
+    if not settings.resources.gpus:
+        return Check("GPU", "note", f"{finding}; programs of this version do not use it")
     return Check("GPU", "ok", finding)
 
 

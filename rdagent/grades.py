@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -113,12 +114,15 @@ def played_competition(journal: Journal, root: Path) -> Competition:
     return Competition.model_validate({**known, **here, "prev_model": None})
 
 
-def grade(run: Path, root: Path) -> tuple[Grade, ...]:
+def grade(
+    run: Path, root: Path, stage: Callable[[str], None] = lambda text: None
+) -> tuple[Grade, ...]:
     """Grade every round's submission and the delivery of `run`, and replace its `grades.jsonl`.
 
     Args:
         run: the run folder.
         root: folder of the competitions, whose `eval/` holds the answers.
+        stage: told which file is graded.
 
     Raises:
         RDAgentError, OSError: the run cannot be graded at all; `grades.jsonl` stays as it was.
@@ -131,6 +135,7 @@ def grade(run: Path, root: Path) -> tuple[Grade, ...]:
     grader = EvalFolderGrader(competition=competition)
     grades = []
     for graded, name in submissions(run, journal).items():
+        stage(f"grading {run.name}: {name}")
         score, error = None, None
         content = _hash(run / name)
         try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rdagent.grades import Line, RunSummary
 
 PATIENCE = 2.0
-"""Seconds of work after which a progress bar appears."""
+"""Seconds of work after which the screen says what is going on."""
 
 
 def grade(folder: Path, root: Path) -> list[RunSummary]:
@@ -35,15 +35,17 @@ def grade(folder: Path, root: Path) -> list[RunSummary]:
     from rdagent import grades
 
     runs, summaries = _runs(folder), []
-    with _progress(len(runs)) as advance:
-        for run in runs:
-            advance(run.name)
+    with _progress() as tell:
+        for n, run in enumerate(runs, 1):
             found: tuple[grades.Grade, ...] = ()
             problem = ""
             try:
-                found = grades.grade(run, root)
-            except (RDAgentError, OSError, ValueError) as error:  # one run must not stop the rest
+                tell(f"grading run {n} of {len(runs)}")
+                found = grades.grade(run, root, tell)
+            except (RDAgentError, OSError) as error:
                 problem = f"not graded: {error}"
+            except Exception as error:  # whatever is wrong with one run must not stop the rest
+                problem = f"not graded: {type(error).__name__}: {error}"
             summaries.append(grades.summarise(run, folder, found, problem))
     try:
         grades.write_summaries(folder, summaries)
@@ -70,22 +72,21 @@ def _runs(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr; nothing where the work is quick."""
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Says on stderr what is going on, once it has been going on for a while."""
     from rich.console import Console
-    from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("", total=total, visible=False)
-        since, done = time.monotonic(), -1
+    status, since = Console(stderr=True).status(""), time.monotonic()
 
-        def advance(name: str) -> None:
-            nonlocal done
-            done += 1
-            late = time.monotonic() - since > PATIENCE
-            bar.update(task, description=name, completed=done, visible=late, refresh=late)
+    def tell(what: str) -> None:
+        if time.monotonic() - since > PATIENCE:
+            status.update(what)
+            status.start()
 
-        yield advance
+    try:
+        yield tell
+    finally:
+        status.stop()
 
 
 def details(summary: RunSummary) -> Table:

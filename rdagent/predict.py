@@ -35,8 +35,8 @@ def predict(
 
     Args:
         run: a run folder, or its name below the log folder.
-        data: folder with a test file (named and headed as in the competition) and whatever
-            further files the program reads.
+        data: folder with a test file, headed as in the competition, and whatever further
+            files the program reads.
         output: the submission file; replaced when it is there.
         stage: told what is going on.
 
@@ -46,28 +46,34 @@ def predict(
     Raises:
         SetupError: nothing is delivered, `data` does not fit, or the program fails on it.
     """
-    from rdagent.gates import combine, write_submission
+    from rdagent.gates import combine
     from rdagent.grades import played_competition
     from rdagent.journal import load
-    from rdagent.runs import find_run
+    from rdagent.runs import find_run, write_atomically
     from rdagent.settings import make_runner
     from rdagent.views import predict_view, read_key
 
     run, data, output = find_run(settings, run), data.absolute(), output.absolute()
     members = _delivered(run)
     competition = played_competition(load(run), settings.data_root)
-    _check(data, competition, output)
+    if not output.parent.is_dir() or output.is_dir():
+        raise SetupError(f"cannot write {output}: give --output a file in a folder that exists")
     runner = make_runner(settings)
     with tempfile.TemporaryDirectory(prefix="rdagent-", ignore_cleanup_errors=True) as folder:
         view = predict_view(competition, data, Path(folder) / "views")
+        _check_columns(view, competition)
         key, frames = read_key(view), []
         for n, member in enumerate(members, 1):
             stage(f"predicting with model {n} of {len(members)}")
             job = _job(member, view, Path(folder) / str(n), settings)
             frames.append(_run(job, runner, competition, key))
-        here = competition.model_copy(update={"data_dir": data, "sample_file": None})
         predictions = combine(frames, competition)
-        write_submission(output, here, predictions)
+    if competition.id_column:
+        predictions.insert(0, competition.id_column, key["id"])
+    try:
+        write_atomically(output, predictions.to_csv(index=False))
+    except OSError as error:
+        raise SetupError(f"cannot write {output}: {error.strerror}") from error
     return len(predictions)
 
 
@@ -82,25 +88,16 @@ def _delivered(run: Path) -> list[Path]:
     return sorted(members, key=lambda p: int(p.name)) or [best]
 
 
-def _check(data: Path, competition: Competition, output: Path) -> None:
-    """What can be known to fail before a program is started."""
+def _check_columns(view: View, competition: Competition) -> None:
+    """New rows need every column that the test set had when the program was made."""
     from rdagent.tables import columns_of
 
-    test = data / competition.test_file
-    if not test.is_file():
-        what = f"{data} has no {competition.test_file}" if data.is_dir() else f"no folder {data}"
-        raise SetupError(f"{what}: put the new rows there, in a file of this name")
-    if test.stat().st_size == 0:
-        raise SetupError(f"{test} is empty: it needs a header and the new rows")
-    there = columns_of(test)
+    there = {*columns_of(view.path / competition.test_file), *competition.target_columns}
     known = columns_of(competition.data_dir / competition.test_file)
-    lacking = [column for column in known if column not in there]
-    if lacking:
+    if lacking := [column for column in known if column not in there]:
         raise SetupError(
-            f"{test} lacks columns that the program was trained with: {', '.join(lacking)}"
+            f"the new rows lack columns that the program was trained with: {', '.join(lacking)}"
         )
-    if not output.parent.is_dir() or output.is_dir():
-        raise SetupError(f"cannot write {output}: give --output a file in a folder that exists")
 
 
 def _job(member: Path, view: View, workdir: Path, settings: Settings) -> Job:
@@ -169,7 +166,7 @@ def build_parser() -> cli.Parser:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="folder with the new rows, in a test file named as in the competition",
+        help="folder with the new rows, in a test file as the competition's",
     )
     parser.add_argument(
         "--output",

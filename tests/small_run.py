@@ -29,6 +29,7 @@ else:
     train = rows("train.csv")
     x, y = [float(r["x"]) for r in train], [float(r["y"]) for r in train]
     mx, my = sum(x) / len(x), sum(y) / len(y)
+    assert len(train) < LIMIT, "too many rows for me"
     slope = SLOPE
     level = my - slope * mx
     model.write_text(json.dumps([slope, level]))
@@ -42,10 +43,16 @@ FIT = "sum((a - mx) * (b - my) for a, b in zip(x, y)) / sum((a - mx) ** 2 for a 
 
 
 class ThreeIdeas:
-    """The mean; a straight line; a program that crashes; after that the line again."""
+    """The mean; a straight line; a program that crashes; after that the line again.
+
+    Programs refuse to train on `limit` rows or more: 60 makes the refit fail.
+    """
+
+    def __init__(self, limit: int = 1000) -> None:
+        self.limit = limit
 
     def floor(self, context: Context) -> tuple[Hypothesis, Program]:
-        return _idea("predict the mean"), _program("0.0")
+        return _idea("predict the mean"), self._program("0.0")
 
     def propose(self, context: Context, parents: tuple[Experiment, ...]) -> Hypothesis:
         crash = len(context.experiments) == 2
@@ -54,7 +61,7 @@ class ThreeIdeas:
     def write(
         self, context: Context, hypothesis: Hypothesis, parents: tuple[Experiment, ...]
     ) -> Program:
-        return _program("1 / 0" if "zero" in hypothesis.statement else FIT)
+        return self._program("1 / 0" if "zero" in hypothesis.statement else FIT)
 
     def repair(self, context: Context, program: Program, attempt: Attempt) -> Program | None:
         return None
@@ -63,13 +70,13 @@ class ThreeIdeas:
         assert experiment.feedback
         return experiment.feedback.model_copy(update={"observations": "seen", "reason": "so"})
 
+    def _program(self, slope: str) -> Program:
+        text = PROGRAM.replace("SLOPE", slope).replace("LIMIT", str(self.limit))
+        return Program(files={"main.py": text})
+
 
 def _idea(statement: str) -> Hypothesis:
     return Hypothesis(statement=statement, reason="why not", component="Model", operator="draft")
-
-
-def _program(slope: str) -> Program:
-    return Program(files={"main.py": PROGRAM.replace("SLOPE", slope)})
 
 
 def make_competition(root: Path, name: str = "tiny") -> Path:
@@ -93,12 +100,14 @@ def _write(path: Path, header: str, lines: list[str]) -> None:
     path.write_text("\n".join([header, *lines]) + "\n")
 
 
-def play(root: Path, log: Path, rounds: int = 2, competition: str = "tiny") -> Path:
+def play(
+    root: Path, log: Path, rounds: int = 2, competition: str = "tiny", limit: int = 1000
+) -> Path:
     """Play `rounds` after round 0; returns the run folder."""
     from rdagent.play import run
 
     settings = load_settings({"local_data_path": root, "trace_path": log}, {}, log / ".env")
-    _, folder = run(competition, loop_n=rounds, settings=settings, researcher=ThreeIdeas())
+    _, folder = run(competition, loop_n=rounds, settings=settings, researcher=ThreeIdeas(limit))
     return folder
 
 
