@@ -68,6 +68,8 @@ def test_plain_values_equal_scikit_learn() -> None:
         sk.roc_auc_score(y, p, multi_class="ovr", average="macro")
     )
     assert get_metric("log_loss").score(y, p) == pytest.approx(sk.log_loss(y, p))
+    each = [sk.average_precision_score(y == k, p[:, k]) for k in range(4)]
+    assert get_metric("average_precision").score(y, p) == pytest.approx(np.mean(each))
     labels, guesses = data("accuracy", classes=4)
     for name, value in {
         "accuracy": sk.accuracy_score(labels, guesses),
@@ -301,7 +303,7 @@ Submissions are scored based on the quadratic weighted kappa, which measures agr
     "f1_macro": "The leaderboard uses the F1 score with macro averaging, not accuracy.",
     "pinball@0.9": "## Scoring\nThe pinball loss for the 0.9 quantile.",
     "smape": "Forecasts are evaluated by the symmetric mean absolute percentage error (SMAPE).",
-    "mae": "## Data\nMAPE of the old model was 3.\n## How submissions are scored\nMAE between both.",
+    "mae": "## Data\nMAPE of the old model: 3.\n## How submissions are scored\nMAE between both.",
     "spearman": "The dataset ... Results are ranked. The metric is Spearman's correlation.",
     "rmse": "Predict the progression of the disease; RMSE counts.",
     "balanced_accuracy": "Scored not by accuracy: the metric is balanced accuracy.",
