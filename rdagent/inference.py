@@ -186,13 +186,15 @@ def _check_pairing(
     ours, theirs = test[id_column], sample[id_column]
     if set(ours) != set(theirs):
         ours, theirs = canonical_ids(ours), canonical_ids(theirs)
-    missing, extra = set(ours) - set(theirs), set(theirs) - set(ours)
-    if missing or extra:
-        few = sorted(map(str, missing or extra))[:1]
-        here, there = (e.sample_file, e.test_file) if missing else (e.test_file, e.sample_file)
+    lacking, unknown = ~ours.isin(theirs), ~theirs.isin(ours)
+    if lacking.any() or unknown.any():
+        here, there = e.sample_file, e.test_file
+        first = test.loc[lacking, id_column].iloc[0] if lacking.any() else None
+        if first is None:
+            here, there, first = there, here, sample.loc[unknown, id_column].iloc[0]
         raise SetupError(
-            f"ids do not match: {here} lacks {id_column} {few[0]!r} of {there} "
-            f"({len(missing) + len(extra)} such ids): make both hold the same ids"
+            f"ids do not match: {here} lacks {id_column} {first!r} of {there} "
+            f"({int(lacking.sum() + unknown.sum())} such ids): make both hold the same ids"
         )
     if not theirs.is_unique:
         twice = theirs[theirs.duplicated()].iloc[0]
@@ -290,7 +292,7 @@ def _check_targets(
         if values == 0:
             raise SetupError(f"the target {name} of {e.train_file} is missing in every row")
         if values == 1 and len(targets) == 1:
-            only = train[name].dropna().iloc[0]
+            only = labels_of(train[name])[0]
             raise SetupError(
                 f"the target {name} of {e.train_file} is always {only!r}: nothing can be learnt"
             )

@@ -115,13 +115,13 @@ def _target(c: Competition, train: pd.DataFrame) -> str:
     for name in c.target_columns[:12]:
         column = train[name].dropna()
         if c.output == "value":
-            q = column.quantile([0, 0.25, 0.5, 0.75, 1]).tolist()
+            q = [float(column.quantile(x)) for x in (0, 0.25, 0.5, 0.75, 1)]
             shown = ", ".join(f"{x:.4g}" for x in q)
             spread = f"mean {column.mean():.4g}, sd {column.std():.4g}, skew {column.skew():.2g}"
             lines.append(f"Target {name}: min, quartiles, max {shown}; {spread}")
         else:
             counts = column.value_counts()
-            labels, rows = counts.index.astype(str).tolist(), counts.tolist()
+            labels, rows = [str(x) for x in counts.index], counts.tolist()
             most = list(zip(labels, rows, strict=True))[:12]
             shown = ", ".join(f"{label}: {n} ({n / len(column):.1%})" for label, n in most)
             more = (

@@ -31,16 +31,24 @@ def times(column: pd.Series) -> pd.Series | None:
     text = column.dropna().astype(str)
     if not len(text) or not text.head(50).str.match(_DATE).all():
         return None
-    first = str(text.iloc[0])
-    form = "ISO8601" if re.match(r"\s*\d{4}-\d\d-\d\d", first) else "mixed"
+    start = text.str.extract(r"^\s*(\d+)([-/.])")
+    iso = text.str.match(r"\s*\d{4}-\d\d-\d\d").all()
+    # 25/12/2023 shows that the day comes first; dots are written so.
+    day_first = bool(
+        (start[1] == ".").all()
+        or (start[0].str.len().le(2).all()
+        and (start[0].astype(int).max() > 12))
+    )
     with warnings.catch_warnings():
         # pandas warns where it has to guess the format row by row.
         warnings.simplefilter("ignore")
-        parsed = [
-            pd.to_datetime(column, errors="coerce", utc=True, dayfirst=dayfirst, format=form)
-            for dayfirst in (False, True)
-        ]
-    best = max(parsed, key=lambda p: int(p.notna().sum()))
+        best = pd.to_datetime(
+            column,
+            errors="coerce",
+            utc=True,
+            dayfirst=day_first,
+            format="ISO8601" if iso else "mixed",
+        )
     if best.notna().sum() < 0.99 * len(text):
         return None
     seconds: pd.Series = (best - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)

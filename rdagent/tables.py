@@ -90,10 +90,7 @@ def _read(path: Path, size: int, mtime: int, text: tuple[str, ...]) -> pd.DataFr
         if path.name.lower().endswith(".parquet"):
             table = _as_text(pd.read_parquet(path), text)
         elif "json" in (suffix_of(path.name) or ""):
-            _check_bytes(path)
-            # dtype=False: a JSON string such as "001" must stay a string.
-            table = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
-            table = _as_text(table, text)
+            table = _as_text(_read_json_lines(path), text)
         else:
             _check_bytes(path)
             table = _read_csv(path, text)
@@ -101,7 +98,7 @@ def _read(path: Path, size: int, mtime: int, text: tuple[str, ...]) -> pd.DataFr
         raise SetupError(
             f"{path.name} needs pyarrow: run `pip install pyarrow` or save the table as CSV"
         ) from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, pd.errors.ParserWarning) as error:
         raise SetupError(_explain(path, error)) from error
     table.columns = table.columns.map(str)
     return table.reset_index(drop=True)
@@ -189,14 +186,18 @@ def _undecodable_line(path: Path) -> int | None:
     return None
 
 
-def _bad_json_line(path: Path) -> int | None:
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    rows = []
     with _open(path) as file:
         for number, line in enumerate(file, 1):
             try:
-                json.loads(line)
-            except ValueError:
-                return number
-    return None
+                if line.strip():
+                    rows.append(dict(json.loads(line)))
+            except (ValueError, TypeError) as error:
+                raise SetupError(
+                    f"{path.name} has no JSON object on line {number}: write one a line"
+                ) from error
+    return pd.DataFrame(rows)
 
 
 def _explain(path: Path, error: Exception) -> str:
@@ -208,8 +209,6 @@ def _explain(path: Path, error: Exception) -> str:
         return f"{name} is empty: put the table's header and rows in it"
     if isinstance(error, gzip.BadGzipFile | zipfile.BadZipFile | EOFError | IndexError):
         return f"{name} is not a readable archive: {message or 'it holds no file'}"
-    if isinstance(error, ValueError) and "json" in (suffix_of(name) or ""):
-        return f"{name} has no JSON object on line {_bad_json_line(path)}: one object a line"
     if "inside string" in message:
         row = int(message.rsplit(" ", 1)[-1]) + 1
         return f"{name} has a quote that is never closed, opened on about line {row}: close it"
