@@ -51,6 +51,7 @@ def predict(
     from rdagent.journal import load
     from rdagent.runs import find_run, write_atomically
     from rdagent.settings import make_runner
+    from rdagent.tables import read_table
     from rdagent.views import predict_view, read_key
 
     run, data, output = find_run(settings, run), data.absolute(), output.absolute()
@@ -58,6 +59,8 @@ def predict(
     competition = played_competition(load(run), settings.data_root)
     if not output.parent.is_dir() or output.is_dir():
         raise SetupError(f"cannot write {output}: give --output a file in a folder that exists")
+    if (data / competition.test_file).is_file():
+        read_table(data / competition.test_file)  # names the line of what cannot be read
     runner = make_runner(settings)
     with tempfile.TemporaryDirectory(prefix="rdagent-", ignore_cleanup_errors=True) as folder:
         view = predict_view(competition, data, Path(folder) / "views")

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from small_run import command, make_competition, play
 
+from rdagent.mle_summary import grade
+
 GRADER = """
 import json, sys
 rows = open("submission.csv").read().splitlines()
@@ -77,7 +79,7 @@ def test_every_round_and_the_delivery_are_graded(base: Path) -> None:
 
 
 def test_the_summary_files_say_the_same(base: Path) -> None:
-    summary(base)
+    grade(base / "log", base / "data")
     found = grades(only_run(base))
     (row,) = json.loads((base / "log/summary.json").read_text())
     expected = {
@@ -102,7 +104,7 @@ def test_the_summary_files_say_the_same(base: Path) -> None:
 
 
 def test_a_failed_grading_says_why_and_carries_nothing_over(base: Path) -> None:
-    summary(base)
+    grade(base / "log", base / "data")
     run = only_run(base)
     before = grades(run)
     lines = (run / "submissions/1.csv").read_text().splitlines()
@@ -152,14 +154,15 @@ def test_broken_runs_are_listed_and_do_not_stop_the_others(base: Path) -> None:
 def test_a_run_without_answers_or_competition_is_listed_so(base: Path) -> None:
     run = only_run(base)
     (base / "data/eval/tiny/submission_test.csv").unlink()
-    assert "no answers" in summary(base)
+    (row,) = grade(base / "log", base / "data")
+    assert row.problem and "no answers" in row.problem
     shutil.rmtree(base / "data/eval")
     assert "no answers" in summary(base)
     (base / "data/tiny").rename(base / "data/renamed")
     assert "there is no competition tiny" in summary(base)
     assert not (run / "grades.jsonl").exists()
-    (row,) = json.loads((base / "log/summary.json").read_text())
-    assert row["best_round"] == 1 and row["best_test"] is None
+    (known,) = json.loads((base / "log/summary.json").read_text())
+    assert known["best_round"] == 1 and known["best_test"] is None
 
 
 def test_show_prints_what_was_graded_and_writes_nothing(base: Path) -> None:
@@ -178,7 +181,7 @@ def test_show_prints_what_was_graded_and_writes_nothing(base: Path) -> None:
 
 def test_a_single_run_may_be_named(base: Path) -> None:
     run = only_run(base)
-    summary(base, folder=f"log/{run.name}")
+    grade(run, base / "data")
     (row,) = json.loads((run / "summary.json").read_text())
     assert row["run"] == run.name
     assert summary(run, "show", ".").count(run.name) == 2
@@ -188,8 +191,7 @@ def test_what_a_program_leaves_in_its_workspace_is_no_run(base: Path) -> None:
     run = only_run(base)
     (run / "workspaces/1/0/fold-0/run.json").write_text("{}")
     (run / "workspaces/1/0/fold-0/events.jsonl").write_text("")
-    summary(base)
-    assert len(json.loads((base / "log/summary.json").read_text())) == 1
+    assert len(grade(base / "log", base / "data")) == 1
 
 
 def test_no_run_is_one_sentence(tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ import pandas as pd
 import pytest
 from small_run import command, make_competition, play
 
+from rdagent.errors import SetupError
+from rdagent.predict import predict as predict_new_rows
+from rdagent.settings import load_settings
+
 NEW = "id,x\nb,2.0\na,1.0\nc,5.5\n"
 
 
@@ -39,11 +43,13 @@ def predict(base: Path, *words: str, run: str = "refit") -> subprocess.Completed
     )  # fmt: skip
 
 
-def refused(base: Path, *words: str, run: str = "refit") -> str:
-    done = predict(base, *words, run=run)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr and not (base / "submission.csv").exists()
-    return done.stderr
+def refused(base: Path, run: str = "refit", output: str = "submission.csv") -> str:
+    """The sentence of a refusal, asked in this process: a command takes a second to start."""
+    settings = load_settings({"local_data_path": base / "data", "trace_path": base / "log"}, {})
+    with pytest.raises(SetupError) as error:
+        predict_new_rows(Path(run), base / "new", base / output, settings)
+    assert not (base / "submission.csv").exists()
+    return str(error.value)
 
 
 @pytest.mark.parametrize("run", ["refit", "members"])
@@ -104,13 +110,16 @@ def test_what_is_missing_is_named(base: Path) -> None:
 
 
 def test_the_output_must_be_writable(base: Path) -> None:
-    assert "give --output a file" in refused(base, "--output", "absent/mine.csv")
-    assert "give --output a file" in refused(base, "--output", "new")
+    assert "give --output a file" in refused(base, output="absent/mine.csv")
+    assert "give --output a file" in refused(base, output="new")
 
 
-def test_a_run_that_delivered_nothing_says_so(base: Path) -> None:
+def test_a_run_that_delivered_nothing_says_so_in_one_sentence(base: Path) -> None:
     (base / "log/refit/best").unlink()
-    assert "refit has delivered nothing yet" in refused(base)
+    done = predict(base)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("refit has delivered nothing yet: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_program_that_would_train_again_fails(base: Path) -> None:
