@@ -72,9 +72,10 @@ def _read_bytes(path: Path, limit: int) -> bytes:
         raise InvalidSubmissionError(
             f"{name} is not a regular file ({error.strerror}): write it with to_csv"
         ) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise InvalidSubmissionError(f"{name} is not a regular file: write it with to_csv")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise InvalidSubmissionError(f"{name} is not a regular file: write it with to_csv")
         data = file.read(limit + 1)
     if len(data) > limit:
         raise InvalidSubmissionError(

@@ -36,8 +36,7 @@ def times(column: pd.Series) -> pd.Series | None:
     # 25/12/2023 shows that the day comes first; dots are written so.
     day_first = bool(
         (start[1] == ".").all()
-        or (start[0].str.len().le(2).all()
-        and (start[0].astype(int).max() > 12))
+        or (start[0].str.len().le(2).all() and (start[0].astype(int).max() > 12))
     )
     with warnings.catch_warnings():
         # pandas warns where it has to guess the format row by row.
