@@ -1,6 +1,6 @@
 """Make the example competitions from data sets that come with scikit-learn.
 
-    python ds_data_example/make_examples.py [--new-seed]
+    python ds_data_example/make_examples.py [--tables] [--new-seed]
 
 Writes every train.csv, test.csv, sample_submission.csv and eval/<id>/submission_test.csv
 beside this script and runs each prev_model/main.py to make its checkpoint (the torch one
@@ -20,6 +20,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ CENTRE = np.array([3.5, 3.5])
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--new-seed", action="store_true", help="draw another eval/seed.txt")
+    parser.add_argument("--tables", action="store_true", help="leave the checkpoints as they are")
     parser.add_argument("--out", type=Path, default=HERE, help="a copy of this folder to write to")
     options = parser.parse_args()
     root: Path = options.out
@@ -43,13 +45,14 @@ def main() -> None:
         seed_file.write_text(f"{secrets.randbits(128)}\n")
     seed = int(seed_file.read_text())
 
-    make_digits(root, "digits-finetune", seed, angle=20.0)
     make_breast_cancer(root, seed)
     make_diabetes(root, seed)
-    if importlib.util.find_spec("torch"):
-        make_digits(root, "digits-torch", seed, angle=-15.0)
-    else:
-        print("digits-torch left as it is: torch is not installed")
+    for name, angle in (("digits-finetune", 20.0), ("digits-torch", -15.0)):
+        history = make_digits(root, name, seed, angle)
+        if name == "digits-torch" and not importlib.util.find_spec("torch"):
+            print("digits-torch/prev_model/models left as it is: torch is not installed")
+        elif not options.tables:
+            make_checkpoint(root / name / "prev_model" / "main.py", history())
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:
@@ -92,13 +95,14 @@ class Camera:
         matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         matrix /= rng.normal(1, 0.06)
         offset = CENTRE - matrix @ (CENTRE + rng.uniform(-1, 1, 2))
-        return ndimage.affine_transform(image, matrix, offset, order=1)
+        moved: np.ndarray = ndimage.affine_transform(image, matrix, offset, order=1)
+        return moved
 
 
-def make_digits(root: Path, name: str, seed: int, angle: float) -> None:
-    """180 labelled and 500 test pictures of a new camera; prev_model learns from an old one.
+def make_digits(root: Path, name: str, seed: int, angle: float) -> Callable[[], pd.DataFrame]:
+    """180 labelled and 500 test pictures of a new camera; gives the old camera's on demand.
 
-    The originals are dealt out first: 60 % to prev_model, the rest to train and test, none
+    The originals are dealt out first: 60 % to the old camera, the rest to train and test, none
     to two of them.
     """
     rng = stream(seed, name)
@@ -107,14 +111,18 @@ def make_digits(root: Path, name: str, seed: int, angle: float) -> None:
     old, train, test = np.split(order, [1080, 1320])
     new_camera = Camera(rng, angle, offset=3.0, gain=0.4)
     old_camera = Camera(rng, 0.0, offset=0.0, gain=0.0)
-    tables = {
-        "train": new_camera.take(digits.images[train], digits.target[train], 180, rng),
-        "test": new_camera.take(digits.images[test], digits.target[test], 500, rng),
-    }
-    write(root, name, tables["train"], tables["test"], "digit", rng)
+    tables = [
+        new_camera.take(digits.images[part], digits.target[part], n, rng)
+        for part, n in ((train, 180), (test, 500))
+    ]
+    write(root, name, tables[0], tables[1], "digit", rng)
+    return lambda: old_camera.take(digits.images[old], digits.target[old], 24000, rng)
 
-    history = old_camera.take(digits.images[old], digits.target[old], 24000, rng)
-    code = root / name / "prev_model" / "main.py"
+
+def make_checkpoint(code: Path, history: pd.DataFrame) -> None:
+    """Run prev_model/main.py on the old camera's pictures, in a folder that nobody keeps."""
+    for checkpoint in (code.parent / "models").glob("*-step-*"):
+        checkpoint.unlink()
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "old_camera.csv"
         history.to_csv(table, index=False)

@@ -51,14 +51,20 @@ def to_pictures(table: pd.DataFrame) -> torch.Tensor:
     return torch.from_numpy(pixels).reshape(-1, 1, 8, 8)
 
 
-def train(network: nn.Module, pictures: torch.Tensor, digits: torch.Tensor) -> int:
+def train(
+    network: nn.Module,
+    pictures: torch.Tensor,
+    digits: torch.Tensor,
+    epochs: int = EPOCHS,
+    batch: int = BATCH,
+) -> int:
     """Fit with Adam; gives the number of updates."""
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3, weight_decay=1e-4)
     network.train()
     steps = 0
-    for _ in range(EPOCHS):
-        for batch in torch.randperm(len(pictures)).split(BATCH):
-            loss = nn.functional.cross_entropy(network(pictures[batch]), digits[batch])
+    for _ in range(epochs):
+        for rows in torch.randperm(len(pictures)).split(batch):
+            loss = nn.functional.cross_entropy(network(pictures[rows]), digits[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
