@@ -87,7 +87,9 @@ class Agent:
         budget = self.journal.budget
         if budget.loop_n is not None and self.journal.rounds >= budget.loop_n:
             return f"{self.journal.rounds} of {budget.loop_n} rounds played"
-        if self.search_seconds_left() <= 0:
+        # What even the baseline took: anything else started now could not end in time.
+        least = self.journal.finished[0].cost.seconds
+        if self.search_seconds_left() <= least:
             return "the time for search is used"
         return None
 
