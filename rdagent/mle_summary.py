@@ -105,35 +105,37 @@ def details(summary: RunSummary) -> Table:
 
 def overview(summaries: list[RunSummary]) -> Table:
     """One line a run."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from rdagent.report import show as banded
 
     table = Table(
-        "run", "competition", "metric", "rounds", "valid", "best host score (95 % band)",
-        "its test score", "delivery", "its test score", "failures",
-        caption="Round 0, the baseline, counts as a round.",
-    )  # fmt: skip
+        box=SIMPLE_HEAD,
+        caption="Round 0, the baseline, counts as a round. Host scores are those of hidden rows "
+        "with their 95 % band, test scores those of the answers in eval/.",
+    )
+    for name, width in {
+        "run": 8, "competition": 8, "rounds": 7, "best by host": 15,
+        "its test": 7, "delivered": 9, "its test ": 7, "failed": 9,
+    }.items():  # fmt: skip
+        table.add_column(name, min_width=width, overflow="fold")
     for s in summaries:
-        better = {True: " (higher)", False: " (lower)", None: ""}[s.higher_is_better]
+        better = {True: "higher", False: "lower", None: "?"}[s.higher_is_better]
         lines = {line.graded: line for line in s.lines}
         best = lines.get(s.best_round) if s.best_round is not None else None
-        failures = [
-            f"rounds: {s.failed_rounds}" if s.failed_rounds else "",
-            f"gradings: {s.failed_gradings}" if s.failed_gradings else "",
-            s.problem or "",
-        ]
+        failed = {"round": s.failed_rounds, "grading": s.failed_gradings}
         table.add_row(
             s.run,
-            s.competition or "?",
-            f"{s.metric or '?'}{better}",
-            str(s.rounds),
-            str(s.valid_submissions),
-            f"{banded(best.host)} in round {best.graded}" if best else "none",
-            _test(best) if best else "",
-            s.delivery or "none",
-            _test(lines["delivery"]) if s.delivery else "",
-            "; ".join(filter(None, failures)),
+            f"{s.competition}\n{s.metric} ({better})" if s.competition else "?",
+            f"{s.rounds}\n{s.valid_submissions} valid",
+            f"round {best.graded}\n{banded(best.host).replace(' [', chr(10) + '[')}"
+            if best
+            else "",
+            _test(best).partition(":")[0] if best else "",
+            s.delivery or "nothing",
+            _test(lines["delivery"]).partition(":")[0] if s.delivery else "",
+            "\n".join(f"{n} {what}{'s' * (n > 1)}" for what, n in failed.items() if n),
         )
     return table
 
@@ -179,6 +181,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if summary.lines:
             console.print(details(summary))
     console.print(overview(summaries))
+    for summary in summaries:
+        if summary.problem:
+            console.print(f"{summary.run}: {summary.problem}")
     return 0
 
 

@@ -125,7 +125,7 @@ def test_the_users_own_grader_grades_and_its_failure_is_told(base: Path) -> None
     screen, found = summary(base), grades(only_run(base))
     assert found[1]["score"] == 20
     assert found[0]["score"] is None and "an insult" in found[0]["error"]
-    assert "gradings: 1" in screen
+    assert "1 grading" in screen
 
 
 def test_broken_runs_are_listed_and_do_not_stop_the_others(base: Path) -> None:
