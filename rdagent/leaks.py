@@ -12,17 +12,8 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from rdagent.competition import read_train
-from rdagent.inference import labels_of
+from rdagent.literals import collection_reason, text_table_reason
 from rdagent.records import Competition, Program
-from rdagent.tables import columns_of
-
-_MAX_ELEMENTS = 500
-"""Literals in one collection; stop words and feature lists stay below."""
-_MAX_LABELS = 100
-"""Labels in one list: nobody writes a hundred of ten classes by hand."""
-_MAX_BLOB = 2000
-"""Characters of a string that is all code letters, such as base64."""
 
 _OPEN = {
     "sklearn.datasets": re.compile(r"make_\w+|(load|dump)_svmlight_files?|load_files"),
@@ -51,8 +42,6 @@ _INSIDE = {
     "submission.csv", "predictions.csv", "scores.csv", "workspace_input", "models", "input", "data",
 }  # fmt: skip
 """What `../` may lead to for a program that stands in workspace_input."""
-_BLOB = re.compile(rf"[A-Za-z0-9+/=_\-\s]{{{_MAX_BLOB},}}")
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(\.\d+)?(e[-+]?\d+)?(?![\w.])", re.I)
 _JOINS = {"join", "joinpath", "Path", "PurePath", "PosixPath"}
 
 
@@ -73,9 +62,12 @@ def _scan_source(source: str, c: Competition) -> str | None:
     try:
         return (
             _dataset_reason(tree)
-            or _literal_reason(tree, c)
+            or collection_reason(tree, c)
             or _path_reason(tree)
-            or next((r for text in _strings(tree) if (r := _string_reason(text, c))), None)
+            or next((r for x in _strings(tree) if (r := _string_reason(x, c))), None)
+            or next(
+                (r for x in _documentation(tree, source) if (r := text_table_reason(x, c))), None
+            )
         )
     except RecursionError:
         return "nests expressions too deeply to be read: write them flat"
@@ -145,55 +137,15 @@ def _module_reason(dotted: str) -> str | None:
     return None
 
 
-# Labels written into the source.
-
-
-def _literal_reason(tree: ast.Module, c: Competition) -> str | None:
-    known: set[object] | None = None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant):
-            if isinstance(node.value, bytes) and len(node.value) > _MAX_BLOB:
-                return f"holds {len(node.value)} bytes as a literal: it must learn from the data"
-            if isinstance(node.value, int) and abs(node.value) > 10**300:
-                return "holds an integer of more than 300 digits: it must learn from the data"
-        if not isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
-            continue
-        values = list(_constants(node))
-        if len(values) <= _MAX_LABELS:
-            continue
-        if known is None:
-            known = {*columns_of(c.data_dir / c.train_file), *_labels(c)}
-        if len(values) > _MAX_ELEMENTS and not (
-            set(values) <= known and len(set(values)) == len(values)
-        ):
-            return f"holds a table of {len(values)} literals: it must learn from the data"
-        if not isinstance(node, ast.Dict) and c.output != "value":
-            labels = set(_labels(c))
-            if set(values) <= labels and len(values) >= 3 * len(set(values)):
-                return f"holds a list of {len(values)} labels: it must learn from the data"
-    return None
-
-
-def _constants(node: ast.expr) -> Iterator[object]:
-    """Literals of a collection and the collections in it; of a dict, its values."""
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        for element in node.elts:
-            yield from _constants(element)
-    elif isinstance(node, ast.Dict):
-        for value in node.values:
-            yield from _constants(value)
-    elif isinstance(node, ast.UnaryOp):
-        yield from _constants(node.operand)
-    elif isinstance(node, ast.Constant):
-        yield node.value
-
-
-def _labels(c: Competition) -> list[object]:
-    train = read_train(c)
-    return [x for name in c.target_columns for x in labels_of(train[name])]
-
-
 # Strings and paths.
+
+
+def _documentation(tree: ast.Module, source: str) -> Iterator[str]:
+    """Docstrings and comments: they may name anything, but are no place for a table."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+    yield "\n".join(line for line in source.splitlines() if line.lstrip().startswith("#"))
 
 
 def _strings(tree: ast.Module) -> Iterator[str]:
@@ -253,26 +205,7 @@ def _text_reason(text: str, c: Competition) -> str | None:
         return "imports sklearn.datasets by name: it may use the given data only"
     if re.search(r"(^|[/\\\s\"'])folds\.csv|\.key\.csv|ds_data_example", text):
         return "names a file of the host: it may use the given data only"
-    if len(text) > _MAX_BLOB and _BLOB.search(text) and not _prose(text):
-        return f"holds an encoded text of {len(text)} characters: it must learn from the data"
-    if len(text) > _MAX_ELEMENTS and len(_NUMBER.findall(text)) > _MAX_ELEMENTS:
-        return f"holds a text with more than {_MAX_ELEMENTS} numbers: it must learn from the data"
-    if len(text) > 2 * _MAX_LABELS and c.output != "value" and _all_labels(text, c):
-        return "holds a text of labels: it must learn from the data"
-    return None
-
-
-def _prose(text: str) -> bool:
-    """Words, not code: no stretch without a space is longer than a word can be."""
-    return max(map(len, re.split(r"\s+", text))) < 60
-
-
-def _all_labels(text: str, c: Competition) -> bool:
-    words = re.split(r"[\s,;|]+", text.strip())
-    labels = {str(x) for x in _labels(c)}
-    if len(words) == 1 and all(len(x) == 1 for x in labels):
-        words = list(text.strip())
-    return len(words) >= max(_MAX_LABELS, 3 * len(set(words))) and set(words) <= labels
+    return text_table_reason(text, c)
 
 
 def _leads_out(text: str) -> str | None:

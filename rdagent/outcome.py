@@ -262,11 +262,13 @@ def _named_metric(a: Asked) -> tuple[Metric | None, str | None]:
         return None, a.metric
     if a.metric:
         try:
-            return get_metric(a.metric), None
+            known = get_metric(a.metric)
         except SetupError as error:
             if a.has_grader:
                 return None, a.metric
             raise SetupError(f"competition.toml: {error}") from error
+        a.notes.append(f"Metric: {known.name}, as competition.toml says.")
+        return known, None
     found = find_metric(a.description) if a.description else None
     if found:
         a.notes.append(f"Metric: {found}, as the description says.")

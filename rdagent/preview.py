@@ -115,9 +115,10 @@ def _target(c: Competition, train: pd.DataFrame) -> str:
     for name in c.target_columns[:12]:
         column = train[name].dropna()
         if c.output == "value":
-            q = [float(column.quantile(x)) for x in (0, 0.25, 0.5, 0.75, 1)]
-            shown = ", ".join(f"{x:.4g}" for x in q)
-            spread = f"mean {column.mean():.4g}, sd {column.std():.4g}, skew {column.skew():.2g}"
+            column = column.astype(float)
+            shown = ", ".join(f"{column.quantile(q):.4g}" for q in (0, 0.25, 0.5, 0.75, 1))
+            mean, sd, skew = column.agg(["mean", "std", "skew"]).tolist()
+            spread = f"mean {mean:.4g}, sd {sd:.4g}, skew {skew:.2g}"
             lines.append(f"Target {name}: min, quartiles, max {shown}; {spread}")
         else:
             counts = column.value_counts()

@@ -317,6 +317,9 @@ LEAKS = {
     "nested": f"y = {[[i, -i] for i in range(300)]}",
     "labels": f"y = {['cat', 'dog', 'emu'] * 40}",
     "label text": f"y = '{' '.join(['cat', 'dog', 'emu'] * 40)}'.split()",
+    "many lists": "\n".join(f"y{i} = {[j + i for j in range(90)]}" for i in range(60)),
+    "docstring": f'"""{" ".join(["cat", "dog", "emu"] * 40)}"""\ny = __doc__.split()',
+    "comment": "\n".join(f"# {i / 3}" for i in range(600)) + "\ny = open(__file__).read()",
     "base64": f"import base64\ny = base64.b64decode('{'aGVsbG8gd29ybGQ' * 200}')",
     "bytes": f"y = {bytes(range(256)) * 10!r}",
     "integer": f"y = {'12' * 200}",
@@ -406,6 +409,18 @@ def test_ordinary_programs_pass(labels: Competition, name: str) -> None:
     assert (
         scan(labels, ORDINARY[name], **{"params.json": '{"depth": 4}', "notes.md": "# x"}) is None
     )
+
+
+def test_copied_targets_and_ids_are_refused(tmp_path: Path) -> None:
+    c = make(tmp_path, np.linspace(0, 9, 200), {"y": 0.5})
+    targets = [float(x) for x in np.linspace(0, 9, 200)]
+    assert "target values" in (scan(c, f"y = {targets[:150]}") or "")
+    assert scan(c, f"y = {[x + 0.001 for x in targets[:150]]}") is None
+    ids = [f"r{i}" for i in range(150)]
+    for name in ("test", "sample_submission"):
+        table = pd.DataFrame({"id": ids, "x" if name == "test" else "y": 0.5})
+        table.to_csv(c.data_dir / f"{name}.csv", index=False)
+    assert "test ids" in (scan(c, f"y = {dict.fromkeys(ids, 0.25)}") or "")
 
 
 def test_a_list_of_all_column_names_passes(tmp_path: Path) -> None:
