@@ -45,7 +45,7 @@ def collection_reason(tree: ast.Module, c: Competition) -> str | None:
 def _table_reason(node: ast.expr, values: list[object], c: Competition) -> str | None:
     """Whether a long collection looks like rows of a table and not like a list of names."""
     labels = _labels(c)
-    names = {*columns_of(c.data_dir / c.train_file), *labels}
+    names = {*columns_of(c.data_dir / c.train_file), *(labels if c.output != "value" else ())}
     different = set(values)
     if different <= names and len(different) == len(values):
         return None
