@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -38,19 +38,21 @@ class Check(NamedTuple):
     """The one command or setting that mends it."""
 
 
-def examine() -> Iterator[Check]:
-    """Check everything that a run needs or can use, cheapest first."""
+def examine(
+    environment: Mapping[str, str] = os.environ, dotenv: Path = Path(".env")
+) -> Iterator[Check]:
+    """Check everything that a run needs or can use, cheapest first; nothing is changed."""
     from rdagent.settings import Settings, load_settings, misspelt
 
     version = ".".join(map(str, sys.version_info[:3]))
     new_enough = sys.version_info >= (3, 11)
     yield Check("Python", "ok" if new_enough else "FAIL", version, "" if new_enough else "3.11+")
     try:
-        settings = load_settings()
+        settings = load_settings(None, environment, dotenv)
     except SetupError as error:
         yield Check("settings", "FAIL", str(error), "set it to a value that fits, or unset it")
         settings = Settings.model_validate({})
-    for sentence in misspelt():
+    for sentence in misspelt(environment, dotenv):
         yield Check("settings", "note", sentence)
     yield from _data(settings)
     yield from _sandbox(settings)
@@ -58,7 +60,7 @@ def examine() -> Iterator[Check]:
     if settings.workspace_path:
         yield from _folder("workspaces", settings.workspace_path, "WORKSPACE_PATH")
     yield _machine(settings)
-    yield _llm(settings)
+    yield _llm(settings, environment, dotenv)
     for name, question in (
         ("Docker", ("docker", "version", "--format", "client and daemon {{.Server.Version}}")),
         ("conda", ("conda", "--version")),
@@ -178,7 +180,7 @@ def _machine(settings: Settings) -> Check:
     )
 
 
-def _llm(settings: Settings) -> Check:
+def _llm(settings: Settings, environment: Mapping[str, str], dotenv: Path) -> Check:
     """Whether a key is there; the key itself is never shown."""
     unused = "the playbook has the ideas, this version asks no LLM"
     model = settings.chat_model
@@ -188,7 +190,7 @@ def _llm(settings: Settings) -> Check:
 
     provider = model.partition("/")[0] if "/" in model else "openai"
     variable = f"{provider.upper().replace('-', '_')}_API_KEY"
-    known = {**dotenv_values(Path(".env")), **os.environ}
+    known = {**dotenv_values(dotenv), **environment}
     state = "is set" if known.get(variable) else "is not set"
     return Check("LLM", "ok", f"CHAT_MODEL={model}, {variable} {state}: {unused}")
 

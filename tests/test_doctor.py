@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,10 +9,11 @@ from pathlib import Path
 import pytest
 from small_run import command, make_competition
 
-EXAMPLES = Path(__file__).parents[1] / "ds_data_example"
+from rdagent.doctor import Check, examine
 
 
 def doctor(cwd: Path, **env: object) -> tuple[int, str]:
+    """The command as users run it."""
     done = command("rdagent", "doctor", cwd=cwd, **env)
     assert done.stderr == ""
     return done.returncode, done.stdout
@@ -21,6 +21,12 @@ def doctor(cwd: Path, **env: object) -> tuple[int, str]:
 
 def line(report: str, name: str) -> str:
     return next(x for x in report.splitlines() if f" {name} " in x)
+
+
+def checks(folder: Path, **environment: object) -> dict[str, Check]:
+    """What it finds under these variables, by name; a command takes a second to start."""
+    texts = {k: str(v) for k, v in {"LOG_TRACE_PATH": folder, **environment}.items()}
+    return {c.name: c for c in examine(texts, folder / ".env")}
 
 
 def test_a_bare_machine_can_start_a_run(tmp_path: Path) -> None:
@@ -36,65 +42,65 @@ def test_a_bare_machine_can_start_a_run(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []  # it only looks
 
 
-def test_the_data_folder_and_its_competitions(tmp_path: Path) -> None:
+def test_what_keeps_a_run_from_starting_gives_exit_code_1(tmp_path: Path) -> None:
+    code, report = doctor(tmp_path, DS_LOCAL_DATA_PATH="absent", DS_FULL_TIMEOUT="soon")
+    assert code == 1 and "No run can start yet" in report
+    assert "FAIL" in line(report, "settings") and "DS_FULL_TIMEOUT" in line(report, "settings")
+
+
+def test_the_competitions_of_the_data_folder_are_named(tmp_path: Path) -> None:
     make_competition(tmp_path / "data")
-    code, report = doctor(tmp_path, DS_LOCAL_DATA_PATH=tmp_path / "data")
-    assert code == 0 and line(report, "data").count("tiny") == 1
+    found = checks(tmp_path, DS_LOCAL_DATA_PATH=tmp_path / "data")["data"]
+    assert found.state == "ok" and found.finding.endswith("data: tiny")
 
 
 @pytest.mark.parametrize("wrong", ["absent", "empty", "data/tiny"])
 def test_a_wrong_data_folder_fails_with_its_setting(tmp_path: Path, wrong: str) -> None:
     make_competition(tmp_path / "data")
     (tmp_path / "empty").mkdir()
-    code, report = doctor(tmp_path, DS_LOCAL_DATA_PATH=tmp_path / wrong)
-    row = line(report, "data")
-    assert code == 1 and "FAIL" in row and "DS_LOCAL_DATA_PATH=" in row
-    assert "No run can start yet" in report
+    found = checks(tmp_path, DS_LOCAL_DATA_PATH=tmp_path / wrong)["data"]
+    assert found.state == "FAIL" and found.mend.startswith("DS_LOCAL_DATA_PATH=")
     if wrong == "data/tiny":
-        assert f"DS_LOCAL_DATA_PATH={tmp_path / 'data'} " in row
+        assert found.mend == f"DS_LOCAL_DATA_PATH={tmp_path / 'data'}"
 
 
-def test_settings_that_do_not_fit_or_are_misspelt(tmp_path: Path) -> None:
-    code, report = doctor(tmp_path, DS_FULL_TIMEOUT="soon")
-    assert code == 1 and "DS_FULL_TIMEOUT" in line(report, "settings")
-    code, report = doctor(tmp_path, DS_FULL_TIMOUT="60")
-    assert code == 0 and "did you mean DS_FULL_TIMEOUT?" in line(report, "settings")
+def test_a_misspelt_setting_is_noted(tmp_path: Path) -> None:
+    found = checks(tmp_path, DS_FULL_TIMOUT="60")["settings"]
+    assert found.state == "note" and "did you mean DS_FULL_TIMEOUT?" in found.finding
 
 
-def test_a_log_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_folders_that_cannot_be_written_fail(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    code, report = doctor(tmp_path, LOG_TRACE_PATH=tmp_path / "file" / "log")
-    assert code == 1 and "LOG_TRACE_PATH=" in line(report, "log folder")
+    for name, setting in {"log folder": "LOG_TRACE_PATH", "workspaces": "WORKSPACE_PATH"}.items():
+        found = checks(tmp_path, **{setting: tmp_path / "file" / "inside"})[name]
+        assert found.state == "FAIL" and found.mend.startswith(f"{setting}=")
 
 
 def test_the_key_is_found_and_never_shown(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("CHAT_MODEL=deepseek/chat\nDEEPSEEK_API_KEY=sk-very-secret\n")
-    _, report = doctor(tmp_path)
-    assert "DEEPSEEK_API_KEY is set" in line(report, "LLM") and "secret" not in report
-    _, report = doctor(tmp_path, CHAT_MODEL="anthropic/claude", ANTHROPIC_API_KEY="")
-    assert "ANTHROPIC_API_KEY is not set" in line(report, "LLM")
-
-
-def test_without_isolation_a_run_starts_and_the_mending_is_named(tmp_path: Path) -> None:
-    code, report = doctor(tmp_path, DS_CODER_COSTEER_ENV_TYPE="subprocess")
-    assert code == 0 and "note" in line(report, "sandbox")
-    assert "unset DS_CODER_COSTEER_ENV_TYPE" in line(report, "sandbox")
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    (tools / "sh").symlink_to(shutil.which("sh") or "/bin/sh")
-    code, report = doctor(tmp_path, PATH=tools)
-    assert code == 0 and "apt-get install bubblewrap" in line(report, "sandbox")
+    found = checks(tmp_path)
+    assert "DEEPSEEK_API_KEY is set" in found["LLM"].finding and "secret" not in str(found)
+    found = checks(tmp_path, CHAT_MODEL="anthropic/claude", ANTHROPIC_API_KEY="")
+    assert "ANTHROPIC_API_KEY is not set" in found["LLM"].finding
 
 
 def test_an_interpreter_that_cannot_run_programs_fails(tmp_path: Path) -> None:
-    code, report = doctor(tmp_path, DS_PYTHON=tmp_path / "no-python")
-    assert code == 1 and "unset DS_PYTHON" in line(report, "sandbox")
+    found = checks(tmp_path, DS_PYTHON=tmp_path / "no-python")["sandbox"]
+    assert found.state == "FAIL" and "unset DS_PYTHON" in found.mend
 
 
-def test_a_gpu_is_named(tmp_path: Path) -> None:
-    """A tool of that name that answers as the real one does; there may be no GPU here."""
+def test_isolation_that_is_switched_off_is_noted(tmp_path: Path) -> None:
+    found = checks(tmp_path, DS_CODER_COSTEER_ENV_TYPE="subprocess")["sandbox"]
+    assert found.state == "note" and found.mend == "unset DS_CODER_COSTEER_ENV_TYPE"
+
+
+def test_without_bubblewrap_a_run_starts_and_a_gpu_is_named(tmp_path: Path) -> None:
+    """A PATH with nothing but a shell, and a tool that answers as nvidia-smi does."""
+    (tmp_path / "sh").symlink_to(shutil.which("sh") or "/bin/sh")
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'NVIDIA H200'\n")
     tool.chmod(0o755)
-    _, report = doctor(tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    code, report = doctor(tmp_path, PATH=tmp_path)
+    assert code == 0 and "note" in line(report, "sandbox")
+    assert "sudo apt-get install bubblewrap" in line(report, "sandbox")
     assert "NVIDIA H200" in line(report, "GPU")
