@@ -120,6 +120,15 @@ def test_bands_cover_the_truth() -> None:
     assert 88 <= covered <= 99
 
 
+def test_resamples_keep_the_classes_of_each_fold() -> None:
+    """Accuracy of a constant is the share of its class: no draw may change it."""
+    y = np.random.default_rng(0).integers(0, 3, 150)
+    c = competition("accuracy", task="multiclass", output="label")
+    grader = HiddenGrader(c, pd.DataFrame({"y": y}), folds(150))
+    score = grader.score(pd.DataFrame({"y": np.ones(150, dtype=int)}), "all")
+    assert (score.low, score.high) == pytest.approx((np.mean(y == 1), np.mean(y == 1)))
+
+
 @pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "rmse", "spearman"])
 def test_equal_programs_tie_and_a_better_one_wins(metric: str) -> None:
     rng = np.random.default_rng(0)
