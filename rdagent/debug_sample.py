@@ -14,7 +14,8 @@ from rdagent.competition import read_train
 from rdagent.errors import SetupError
 from rdagent.records import Job
 from rdagent.tables import read_table
-from rdagent.view_data import Data, Rows, plain_keys
+from rdagent.view_data import Data, Rows
+from rdagent.view_files import plain_keys
 
 if TYPE_CHECKING:
     from rdagent.interfaces import Runner

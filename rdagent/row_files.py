@@ -31,6 +31,7 @@ HOST_FILES = {"competition.toml", "sample.py", "grade.py", "valid.py", "submissi
 
 _TRAINING = re.compile(r"(?<![a-z])(train|training|labels?|targets?|masks?|answers?)(?![a-z])")
 _TRAIN = re.compile(r"(?<![a-z])train(?:ing)?(?![a-z])", re.IGNORECASE)
+_TEST = re.compile(r"(?<![a-z])test(?:ing)?(?![a-z])", re.IGNORECASE)
 _NAMES_FILES = re.compile(r"(^|_)(id|file|filename|image|img|path|audio|video|photo|name)s?(_|$)")
 _PROSE = {".md", ".pdf", ".py", ".ipynb", ".html"}
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
@@ -81,7 +82,7 @@ class Attached:
 
     @cached_property
     def folders(self) -> set[str]:
-        return {str(p) for path in self.paths for p in Path(path).parents}
+        return {folder for path in self.paths for folder in _above(path)}
 
     def destination(self, folder: str) -> str | None:
         """The folder where files in `folder` go when their row is hidden; None: nowhere."""
@@ -119,6 +120,7 @@ def find_attached(c: Competition) -> Attached:
         train=_links(train, columns, names, plain),
         test=_links(test, sorted(shown), names, plain) if test is not None else [],
     )
+    _choose_sides(found)
     keys = [
         k
         for k in (*c.id_columns, *columns)
@@ -147,7 +149,7 @@ def further_files(c: Competition) -> list[str]:
             )
             if not (name.startswith(".") or name in HOST_FILES or twin or packed):
                 found.append(path)
-    present = {str(p) for path in found for p in (Path(path), *Path(path).parents)}
+    present = {p for path in found for p in (path, *_above(path))}
     unpacked = {p for p in found if Path(p).suffix.lower() in _ARCHIVES and not suffix_of(p)
                 and ({p.rsplit(".", 1)[0], p.split(".", 1)[0]} & present)}  # fmt: skip
     return sorted(set(found) - unpacked)
@@ -162,6 +164,12 @@ def file_digests(c: Competition, links: list[list[Link]], shown: set[str]) -> li
         p: _digest(c.data_dir / p, s) if shared[s] > 1 else p.encode() for p, s in sizes.items()
     }
     return [b"".join(sorted(digests[x.path] for x in row if x.path in digests)) for row in links]
+
+
+def _above(path: str) -> list[str]:
+    """The folders that hold a path, from the top."""
+    parts = path.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts))]
 
 
 def _digest(path: Path, size: int) -> bytes:
@@ -227,8 +235,8 @@ def _links(
     links: list[list[Link]] = [[] for _ in range(len(rows))]
     below: dict[str, list[str]] = defaultdict(list)
     for path in paths if columns else ():
-        for parent in Path(path).parents:
-            below[str(parent)].append(path)
+        for folder in _above(path):
+            below[folder].append(path)
     for column in columns:
         known: dict[str, list[Link]] = {}
         for n, value in enumerate(rows[column].astype(str)):
@@ -243,6 +251,16 @@ def _links(
     users = Counter(path for row in links for path in {link.path for link in row})
     most = most_alike(len(rows))
     return [[link for link in row if users[link.path] <= most] for row in links]
+
+
+def _choose_sides(found: Attached) -> None:
+    """Where train and test use the same names, each row keeps the files of its own side."""
+    both = {link.value for row in found.train for link in row}
+    found.train = [[x for x in row if not _TEST.search(x.folder)] or row for row in found.train]
+    for n, row in enumerate(found.test):
+        links = [x for x in row if not _TRAIN.search(x.folder)] or row
+        own = [x for x in links if _TEST.search(x.folder)]
+        found.test[n] = own if own and any(x.value in both for x in own) else links
 
 
 def most_alike(rows: int) -> int:

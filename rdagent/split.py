@@ -16,9 +16,10 @@ import pandas as pd
 from rdagent.competition import read_test, read_train
 from rdagent.dealing import deal_groups, deal_rows, final_groups, final_rows, one_group_fold
 from rdagent.records import Record
-from rdagent.row_files import Attached, file_digests, find_attached, most_alike
+from rdagent.row_files import Attached, find_attached
 from rdagent.row_order import order_predicts
 from rdagent.tables import canonical_ids
+from rdagent.units import find_units
 
 if TYPE_CHECKING:
     from rdagent.records import Competition
@@ -71,11 +72,11 @@ def make_split(c: Competition, seed: int = 0) -> tuple[Split, pd.DataFrame]:
         _deal_time(table, time, labelled)
     elif c.group_column in train.columns and train[c.group_column][labelled].nunique() > 1:
         scheme, reason = "group", f"train and test share no {c.group_column}"
-        units = _units(c, train, test, attached, train[c.group_column])
+        units = find_units(c, train, test, attached, train[c.group_column])
         table["group"] = pd.Series(units).astype(str)
         _deal_groups(c, table, labels, labelled, units, rng)
     else:
-        units = _units(c, train, test, attached)
+        units = find_units(c, train, test, attached)
         _deal_stratified(c, table, labels, labelled, units, rng)
     folds = sorted(set(table["fold"]) - {-1})
     if not folds:
@@ -125,86 +126,6 @@ def _self_reported(reason: str) -> tuple[Split, pd.DataFrame]:
     return split, pd.DataFrame({"row": [], "fold": [], "part": []}).astype(
         {"row": int, "fold": int, "part": object}
     )
-
-
-def _units(
-    c: Competition,
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    attached: Attached,
-    group: pd.Series | None = None,
-) -> np.ndarray:
-    """Number of the unit of each row; rows of one unit are hidden together.
-
-    A unit is what equal features, a repeated id, a shared file or a group tie together. Up to
-    1 % of the rows (at least ten) may be copies of one another: where more are equal, the
-    features just take few values, and tying them would take whole patterns out of train.
-    """
-    ties = [pd.factorize(group)[0]] if group is not None else []
-    most = most_alike(len(train))
-    for keys in _alike(c, train, test, attached):
-        codes, _ = pd.factorize(keys)
-        sizes = np.bincount(codes[codes >= 0], minlength=1)
-        ties.append(np.where((codes >= 0) & (sizes[codes] <= most), codes, -1))
-    units = _connect(ties, len(train))
-    if group is not None and np.bincount(units).max() > max(
-        np.bincount(ties[0] + 1).max(), len(train) * SHARE
-    ):
-        units = _connect(ties[:1], len(train))  # copies chain most groups together: groups win
-    return units
-
-
-def _alike(
-    c: Competition, train: pd.DataFrame, test: pd.DataFrame, attached: Attached
-) -> list[np.ndarray]:
-    """Keys by which rows may be copies; None marks a row without a key."""
-    paths = {link.column for row in attached.train for link in row}
-    aside = {*c.target_columns, *c.id_columns, *paths, c.group_column}
-    shared = [x for x in train.columns if x in test.columns and x not in aside]
-    features = train[[x for x in shared if train[x].nunique(dropna=False) > 1]]
-    files = file_digests(c, attached.train, set(test.columns)) if paths else []
-    keys: list[np.ndarray] = []
-    if features.shape[1] or any(files):
-        plain = features.apply(lambda x: x if pd.api.types.is_numeric_dtype(x) else x.astype(str))
-        hashes: np.ndarray = np.zeros(len(train), dtype=np.uint64)
-        if plain.shape[1]:
-            hashes = pd.util.hash_pandas_object(plain, index=False).to_numpy()
-        alike = [(int(h), f) for h, f in zip(hashes, files or [b""] * len(train), strict=True)]
-        none = features.isna().all(axis=1).to_numpy() & np.array([not f for _, f in alike])
-        keys.append(_objects(None if n else key for key, n in zip(alike, none, strict=True)))
-    if c.id_column in train.columns:
-        keys.append(train[c.id_column].where(train[c.id_column].notna(), None).to_numpy(object))
-    for column in sorted(paths):
-        named = ({x.path for x in row if x.column == column} for row in attached.train)
-        keys.append(_objects(min(p, default=None) for p in named))
-    return keys
-
-
-def _objects(values: object) -> np.ndarray:
-    listed = list(values)  # type: ignore[call-overload]
-    array = np.empty(len(listed), dtype=object)
-    array[:] = listed
-    return array
-
-
-def _connect(ties: list[np.ndarray], rows: int) -> np.ndarray:
-    """Connected rows under several ties; code -1 ties nothing."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    ends: list[np.ndarray] = []
-    starts: list[np.ndarray] = []
-    for codes in ties:
-        order = np.lexsort((np.arange(rows), codes))
-        order = order[codes[order] >= 0]
-        same = codes[order[1:]] == codes[order[:-1]]
-        starts.append(order[:-1][same])
-        ends.append(order[1:][same])
-    if not sum(map(len, starts)):
-        return np.arange(rows)
-    one, two = np.concatenate(starts), np.concatenate(ends)
-    graph = coo_matrix((np.ones(len(one), dtype=np.int8), (one, two)), shape=(rows, rows))
-    return np.asarray(connected_components(graph, directed=False)[1])
 
 
 def _strata(c: Competition, labels: pd.DataFrame) -> np.ndarray:

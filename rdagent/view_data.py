@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from rdagent.competition import read_sample, read_train
-from rdagent.row_files import Attached, Keyed, Link, find_attached
+from rdagent.row_files import Attached, Link, find_attached
 from rdagent.split import Split, time_of
 from rdagent.text_tables import fresh_like, read_text, write_text
+from rdagent.view_files import copy, link_files, write_tables
 
 if TYPE_CHECKING:
-    from rdagent.records import Competition
+    from pathlib import Path
 
-COPIED = 16 * 2**20
-"""Bytes up to which a loose file is copied: a careless program cannot spoil the user's own."""
+    from rdagent.records import Competition
 
 
 @dataclass(frozen=True)
@@ -194,8 +191,8 @@ class Data:
         if c.test_file != c.sample_file:
             sample = self.sample_table(rows, ids)
             write_text(sample, folder / (c.sample_file or "sample_submission.csv"))
-        rewritten = self._write_tables(rows, folder)
-        self._link_files(rows, folder, store, rewritten)
+        rewritten = write_tables(self, rows, folder)
+        link_files(self, rows, folder, store, rewritten)
         if finetune and c.prev_model:
             (folder / "prev_model").symlink_to(c.prev_model.path)
         key = pd.DataFrame({"source": np.where(rows.hidden, "train", "test"), "row": rows.row})
@@ -203,146 +200,10 @@ class Data:
             key.insert(0, "id", ids.astype(str).to_numpy())
         return key
 
-    def _outside(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    def outside(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Positions in train and test that do not stand as such in the view."""
         train = np.setdiff1d(np.arange(len(self.train)), rows.train)
         return train, np.setdiff1d(np.arange(len(self.test)), rows.row[~rows.hidden])
-
-    def _link_files(self, rows: Rows, folder: Path, store: Path, rewritten: set[str]) -> None:
-        """Link all further files, those of hidden rows where test's files lie."""
-        found = self.attached
-        moves: dict[str, str] = {}
-        removed: set[str] = set()
-        if any(found.train) or any(found.test):
-            train, test = self._outside(rows)
-            removed = {x.path for r in train for x in found.train[r]}
-            removed |= {x.path for r in test for x in found.test[r]}
-            removed -= {x.path for r in rows.train for x in found.train[r]}
-            removed -= {x.path for r in rows.row[~rows.hidden] for x in found.test[r]}
-            for row in rows.row[rows.hidden].tolist():
-                for link in found.train[row]:
-                    path = self.moved_path(row, link)
-                    if path is not None:
-                        moves[path] = link.path
-        removed -= {path for path, source in moves.items() if path == source}
-        moves = {path: source for path, source in moves.items() if path != source}
-        main = {self.c.train_file, self.c.test_file}
-        touched = {path.split("/")[0] for path in (*removed, *moves, *rewritten, *main)}
-        held = Counter(path.split("/")[0] for path in found.paths)
-        for top in {p.split("/")[0] for p in found.paths if "/" in p} - touched:
-            # Unless something in it (a packed copy of train) must stay out of sight.
-            if held[top] != sum(len(names) for *_, names in os.walk(self.c.data_dir / top)):
-                touched.add(top)
-        linked = set()
-        for path in found.paths:
-            top = path.split("/")[0]
-            if top in touched or top == path:
-                if path not in removed and path not in rewritten:
-                    loose = top == path
-                    link(self.c.data_dir / path, folder / path, store / path, loose=loose)
-            elif top not in linked:
-                # Nothing in this folder moves: programs get it as a whole.
-                (folder / top).symlink_to(self.c.data_dir / top)
-                linked.add(top)
-        for path, source in moves.items():
-            link(self.c.data_dir / source, folder / path, store / source)
-
-    def _write_tables(self, rows: Rows, folder: Path) -> set[str]:
-        """Split further tables like the rows they belong to; returns those that were written."""
-        train, test = self._outside(rows)
-        if not len(train) and not len(test):
-            return set()
-        written: set[str] = set()
-        for table in self.attached.tables:
-            written |= self._split_table(table, rows, folder)
-        return written
-
-    def _split_table(self, keyed: Keyed, rows: Rows, folder: Path) -> set[str]:
-        c, key = self.c, keyed.key
-        mine, theirs = (
-            self.train[key].astype(str),
-            self.test.get(key, pd.Series(dtype=str)).astype(str),
-        )
-        numeric = bool(pd.to_numeric(pd.concat([mine, theirs]), errors="coerce").notna().all())
-        mine, theirs = plain_keys(mine, numeric), plain_keys(theirs, numeric)
-        outside, left_out = self._outside(rows)
-        kept = {*mine.iloc[rows.train]}
-        if len(theirs):
-            kept |= {*theirs.iloc[rows.row[~rows.hidden]]}
-        gone = {*mine.iloc[outside], *(theirs.iloc[left_out] if len(theirs) else ())} - kept
-        new: dict[str, dict[str, None]] = {}
-        for row in rows.row[rows.hidden].tolist():
-            value = str(self.train[key].iloc[row])
-            shown = self.ids[row] if key == c.id_column else self.shown_value(row, key, value)
-            new.setdefault(mine.iloc[row], {})[shown] = None
-        content = read_text(c.data_dir / keyed.path)
-        keys = plain_keys(content[key].astype(str), numeric)
-        moved = _renamed(content[keys.isin(set(new))], keys, key, new)
-        rest = content[~keys.isin(gone)]
-        if keyed.partner:
-            write_text(rest, folder / keyed.path)
-            other = read_text(c.data_dir / keyed.partner)
-            stay = other[~plain_keys(other[key].astype(str), numeric).isin(gone)]
-            moved = moved.reindex(columns=other.columns, fill_value="")
-            write_text(pd.concat([stay, moved]), folder / keyed.partner)
-            return {keyed.path, keyed.partner}
-        if keys.isin(set(theirs)).any():
-            # Test's rows are in it too: hidden ones stay, under their new names, without labels.
-            labels = [x for x in content.columns if x in c.target_columns]
-            moved[labels] = ""
-            rest = pd.concat([rest, moved])
-        write_text(rest, folder / keyed.path)
-        return {keyed.path}
-
-
-def plain_keys(values: pd.Series, numeric: bool) -> pd.Series:
-    """Keys that compare equal across tables, however they were spelt (`7`, `007`, `7.0`)."""
-    if numeric:
-        return pd.to_numeric(values, errors="coerce").astype(float).astype(str)
-    return values.str.strip()
-
-
-def copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-
-
-def link(source: Path, target: Path, store: Path, *, loose: bool = False) -> None:
-    """Show a file at `target`: copied when small and loose, else as a hard link.
-
-    On another disk it is copied once, to `store`, and linked from there: a symbolic link would
-    show programs the file's old name, and the rows beside it.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    real = Path(os.path.realpath(source)) if source.is_symlink() else source
-    if loose and real.stat().st_size <= COPIED:
-        copy(real, target)
-        return
-    try:
-        os.link(real, target)
-    except OSError:
-        if not store.exists():
-            copy(real, store.with_name(f".{store.name}.tmp"))
-            store.with_name(f".{store.name}.tmp").replace(store)
-        try:
-            os.link(store, target)
-        except OSError:
-            shutil.copyfile(store, target)
-
-
-def _renamed(
-    rows: pd.DataFrame, keys: pd.Series, key: str, new: dict[str, dict[str, None]]
-) -> pd.DataFrame:
-    """Rows under their new keys (several where a row was several), in the order of `new`."""
-    shown = pd.DataFrame(
-        [(old, value, n) for n, (old, values) in enumerate(new.items()) for value in values],
-        columns=["old", "new", "order"],
-    )
-    place = rows.copy()
-    place["\0"], place["\1"] = np.arange(len(rows)), keys[rows.index]
-    merged = place.merge(shown, left_on="\1", right_on="old").sort_values(["order", "new", "\0"])
-    merged[key] = merged["new"].to_numpy()
-    return merged[list(rows.columns)]
 
 
 def _constant(values: pd.Series, *, only: bool) -> Any:

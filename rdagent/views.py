@@ -25,7 +25,8 @@ from rdagent.row_files import further_files
 from rdagent.split import Split, write_private
 from rdagent.tables import columns_of, suffix_of
 from rdagent.text_tables import read_text, write_text
-from rdagent.view_data import Data, Rows, link
+from rdagent.view_data import Data, Rows
+from rdagent.view_files import place
 
 VERSION = 1
 """Raised when views look different than before, so that old ones are rebuilt."""
@@ -133,7 +134,7 @@ def predict_view(c: Competition, data: Path, folder: Path) -> View:
     for path in further_files(there):
         if data / path != source:
             store = folder / ".store" / path
-            link(there.data_dir / path, temporary / path, store, loose="/" not in path)
+            place(there.data_dir / path, temporary / path, store, loose="/" not in path)
     _finish(temporary, folder, "predict", key)
     return View(name="predict", path=folder / "predict")
 
