@@ -13,7 +13,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rdagent.evaluate import of_source
 from rdagent.gates import combine, distance, write_submission
 from rdagent.journal import Chosen, Delivered, Executed, Finalist
 from rdagent.records import Experiment
@@ -131,8 +130,8 @@ def refit(agent: Agent, chosen: Experiment) -> str | None:
         return problem
     workdir = agent.folder.workspace(chosen.id, attempt, "full")
     submission = workdir / "delivered.csv"
-    key = evaluator.keys["full"]
-    write_submission(submission, agent.competition, of_source(frame, key, "test"))
+    test = evaluator.of_source(frame, evaluator.views["full"], "test")
+    write_submission(submission, agent.competition, test)
     _publish(agent, chosen, "refit", submission, [workdir], "")
     return None
 
@@ -152,7 +151,7 @@ def _disagrees(agent: Agent, chosen: Experiment, refitted: pd.DataFrame) -> str 
             _rerun_value(agent, chosen)
             again = evaluator.tests(chosen.id, attempt, "-rerun")
         spread = distance(again[0], mean, agent.competition) if again else ALIKE
-    mine = of_source(refitted, evaluator.keys["full"], "test")
+    mine = evaluator.of_source(refitted, evaluator.views["full"], "test")
     far = distance(mine, mean, agent.competition)
     limit = max(2 * spread, ALIKE)
     if far > limit:

@@ -71,7 +71,8 @@ class Evaluator:
     """Told what is going on, for the screen."""
 
     def __post_init__(self) -> None:
-        self.keys = {name: read_key(view) for name, view in self.views.items()}
+        self._keys = {name: read_key(view) for name, view in self.views.items()}
+        self._sources = {name: _sources(key) for name, key in self._keys.items()}
         self._loaded: tuple[int, pd.DataFrame] | None = None
 
     @property
@@ -106,7 +107,7 @@ class Evaluator:
         if error is None:
             try:
                 submission = workdir / "submission.csv"
-                frame = read_submission(submission, self.competition, self.keys[view.name])
+                frame = read_submission(submission, self.competition, self._keys[view.name])
             except InvalidSubmissionError as problem:
                 error = str(problem)
         return execution.model_copy(update={"error": error}), frame
@@ -163,9 +164,8 @@ class Evaluator:
             if frame is None:
                 return Evaluation(error=f"{view.name}: {execution.error}")
             self._mark(execution, result)
-            key = self.keys[view.name]
-            hidden.append(of_source(frame, key, "train"))
-            tests.append(of_source(frame, key, "test"))
+            hidden.append(self.of_source(frame, view, "train"))
+            tests.append(self.of_source(frame, view, "test"))
             result.hidden = pd.concat(hidden)
             if n == 0 and len(views) > 1 and best is not None:
                 result.comparison = self.compare(result.hidden, best)
@@ -213,12 +213,17 @@ class Evaluator:
         frames = []
         for view in self.fold_views:
             path = self.folder.workspace(id, attempt, view.name + suffix) / "submission.csv"
-            key = self.keys[view.name]
             try:
-                frames.append(of_source(read_submission(path, self.competition, key), key, "test"))
+                frame = read_submission(path, self.competition, self._keys[view.name])
             except InvalidSubmissionError:
                 continue
+            frames.append(self.of_source(frame, view, "test"))
         return frames
+
+    def of_source(self, frame: pd.DataFrame, view: View, source: str) -> pd.DataFrame:
+        """The rows that came from `source` (train: hidden rows; test), by their row there."""
+        positions, rows = self._sources[view.name][source]
+        return frame.take(positions).set_axis(rows)
 
     def rerun(
         self, id: int, attempt: int, program: Program, seconds_left: Callable[[], float]
@@ -240,7 +245,7 @@ class Evaluator:
             executions.append(execution)
             if frame is None:
                 return executions, None
-            hidden.append(of_source(frame, self.keys[view.name], "train"))
+            hidden.append(self.of_source(frame, view, "train"))
         return executions, pd.concat(hidden)
 
     def _save_predictions(self, id: int, hidden: pd.DataFrame | None) -> None:
@@ -285,11 +290,15 @@ def failure(execution: Execution, timeout: float) -> str | None:
     return None
 
 
-def of_source(frame: pd.DataFrame, key: pd.DataFrame, source: str) -> pd.DataFrame:
-    """The rows that came from `source` (train: hidden rows; test), indexed by their row there."""
-    mine = (key["source"] == source).to_numpy()
-    rows = key["row"].to_numpy()[mine]
-    return frame[mine].set_axis(pd.Index(rows, name="row")).sort_index()
+def _sources(key: pd.DataFrame) -> dict[str, tuple[np.ndarray, pd.Index]]:
+    """For each source: positions in the view's order, and the row there, sorted by row."""
+    found = {}
+    for source in ("train", "test"):
+        mine = np.flatnonzero((key["source"] == source).to_numpy())
+        rows = key["row"].to_numpy()[mine]
+        order = np.argsort(rows)
+        found[source] = (mine[order], pd.Index(rows[order], name="row"))
+    return found
 
 
 def self_reported(workdir: Path, competition: Competition) -> Score | None:
