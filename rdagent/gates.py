@@ -18,7 +18,7 @@ from rdagent.inference import labels_of
 from rdagent.leaks import scan_program
 from rdagent.metrics import METRICS
 from rdagent.predictions import combine, distance, sample_order, write_submission
-from rdagent.tables import canonical_ids, names_of
+from rdagent.tables import canonical_ids, missing_in, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,12 +114,17 @@ def _check_header(data: bytes, c: Competition, name: str) -> list[str]:
 
 
 def _parse(data: bytes, header: list[str], c: Competition, name: str) -> pd.DataFrame:
+    keys = [x for x in header if x not in c.prediction_columns]
+
     def parse(kind: type) -> pd.DataFrame:
         kinds = {x: kind if x in c.prediction_columns else str for x in header}
         with warnings.catch_warnings():
             # A warning here means that a row has more values than the header.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(io.BytesIO(data), dtype=kinds, index_col=False)
+            table: pd.DataFrame = pd.read_csv(
+                io.BytesIO(data), dtype=kinds, index_col=False, **missing_in(header, keys)
+            )
+            return table
 
     try:
         if c.output != "label":

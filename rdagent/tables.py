@@ -10,19 +10,26 @@ import warnings
 import zipfile
 from functools import lru_cache
 from itertools import islice
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import pandas as pd
 
 from rdagent.errors import SetupError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 SUFFIXES = (
     ".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".parquet", ".jsonl", ".jsonl.gz", ".ndjson",
 )  # fmt: skip
 """What counts as a table, in order of preference."""
+
+MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+"""What pandas reads as missing; in ids only the empty field is."""
 
 _CHUNK = 1 << 20
 
@@ -104,6 +111,12 @@ def _read(path: Path, size: int, mtime: int, text: tuple[str, ...]) -> pd.DataFr
     return table.reset_index(drop=True)
 
 
+def missing_in(columns: Iterable[str], text: Iterable[str]) -> dict[str, Any]:
+    """Options of `read_csv` by which `NA` is an id in the columns of `text`, missing elsewhere."""
+    values = {x: [""] if x in set(text) else list(MISSING) for x in columns}
+    return {"keep_default_na": False, "na_values": values} if text else {}
+
+
 def _as_text(table: pd.DataFrame, text: tuple[str, ...]) -> pd.DataFrame:
     for column in text:
         if column in table:
@@ -119,10 +132,11 @@ def _read_csv(path: Path, text: tuple[str, ...]) -> pd.DataFrame:
     with warnings.catch_warnings():
         # A warning here means values beyond the header would be dropped.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        table = pd.read_csv(
+        table: pd.DataFrame = pd.read_csv(
             path,
             sep=_separator(path),
             dtype=dict.fromkeys(text, str),
+            **missing_in(columns_of(path), text),
             index_col=False,
             low_memory=False,
         )

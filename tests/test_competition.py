@@ -217,6 +217,17 @@ def test_ids_stay_text(tmp_path: Path) -> None:
     assert read_train(c)["id"].tolist()[:2] == ["1", "2"]
 
 
+def test_na_is_an_id_and_no_value(tmp_path: Path) -> None:
+    data = binary(m=3)
+    for table in ("test", "sample_submission"):
+        data[table]["id"] = ["NA", "null", "NZ"]  # type: ignore[index]
+    data["test"]["x"] = ["NA", 1, 2]  # type: ignore[index]
+    folder(tmp_path, **data)
+    test = read_test(load(tmp_path))
+    assert test["id"].tolist() == ["NA", "null", "NZ"]
+    assert test["x"].isna().tolist() == [True, False, False]
+
+
 def test_float_ids_in_one_file_and_whole_ones_in_another(tmp_path: Path) -> None:
     data = binary(m=3)
     data["test"]["id"] = [61.0, 62.0, 63.0]  # type: ignore[index]
