@@ -72,16 +72,20 @@ def command(
     arguments: list[str],
     *,
     status_fd: int,
+    filter_fd: int | None,
     read_only: tuple[Path, ...] = (),
     hide: tuple[Path, ...] = (),
 ) -> list[str]:
     """`bwrap` with all its mounts, ending in the program's own `arguments`.
 
-    `status_fd`: where bwrap writes the pid of the sandbox; `read_only`: further folders shown
-    under their own names; `hide`: folders that stay empty where a mount would show them.
+    `status_fd`: where bwrap writes the pid of the sandbox; `filter_fd`: where it reads the
+    filter of system calls; `read_only`: further folders shown under their own names; `hide`:
+    folders that stay empty where a mount would show them.
     """
     size = str(max(min(job.resources.memory // 2, job.resources.disk), 2**20))
     line = [program() or "bwrap", *_UNSHARE, *_extras(), "--json-status-fd", str(status_fd)]
+    if filter_fd is not None:
+        line += ["--seccomp", str(filter_fd)]
     line += ["--proc", "/proc", "--dev", "/dev"]
     for folder in TEMPORARY:
         line += ["--size", size, "--tmpfs", str(folder)]

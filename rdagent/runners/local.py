@@ -103,9 +103,9 @@ class LocalRunner(BaseModel):
         try:
             if isolated:
                 return Supervisor(job, isolated=True, mark="", temporary=None).run(
-                    lambda status: bubblewrap.command(
-                        job, python, arguments,
-                        status_fd=status, read_only=self.read_only, hide=self.hide,
+                    lambda status, refused: bubblewrap.command(
+                        job, python, arguments, status_fd=status, filter_fd=refused,
+                        read_only=self.read_only, hide=self.hide,
                     ),
                     environment, Path("/"),
                 )  # fmt: skip
@@ -121,7 +121,7 @@ def _run_plain(job: Job, arguments: list[str], environment: dict[str, str]) -> O
     environment |= {"HOME": str(temporary), "TMPDIR": str(temporary), _MARK: mark}
     try:
         supervisor = Supervisor(job, isolated=False, mark=f"{_MARK}={mark}", temporary=temporary)
-        return supervisor.run(lambda _: [*_restraint(), *arguments], environment, job.workdir)
+        return supervisor.run(lambda *_: [*_restraint(), *arguments], environment, job.workdir)
     finally:
         disk.mend(temporary)
         shutil.rmtree(temporary, ignore_errors=True)

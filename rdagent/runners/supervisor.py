@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rdagent.records import Job
-from rdagent.runners import cgroup, processes
+from rdagent.runners import cgroup, processes, seccomp
 from rdagent.runners.limits import THREADS, Limits, apply_rlimits
 from rdagent.runners.output import Output
 
@@ -28,6 +28,9 @@ _FASTEST, _SLOWEST = 0.01, 0.1
 # Waits until limits are in place: the program cannot start a child before they hold. If we
 # die meanwhile, it reads the end of the pipe and starts nothing.
 _GATE = 'read -r _ || exit 125; exec "$@" </dev/null'
+
+Command = Callable[[int, int | None], list[str]]
+"""Makes a command line, given descriptors for bwrap's status lines and its filter."""
 
 
 @dataclass
@@ -67,10 +70,8 @@ class Supervisor:
         self.selector = selectors.DefaultSelector()
         self.handles: set[int] = set()
 
-    def run(
-        self, command: Callable[[int], list[str]], environment: dict[str, str], folder: Path
-    ) -> Outcome:
-        """Run to the end. `command` is given the descriptor for bwrap's status lines."""
+    def run(self, command: Command, environment: dict[str, str], folder: Path) -> Outcome:
+        """Run `command` in `folder` to its end or its limits; nothing of it is left then."""
         try:
             with contextlib.nullcontext() if self.isolated else processes.adopting_orphans():
                 try:
@@ -96,24 +97,25 @@ class Supervisor:
         self.selector.register(reader, selectors.EVENT_READ, lambda: read(reader))
         return writer
 
-    def _start(
-        self, command: Callable[[int], list[str]], environment: dict[str, str], folder: Path
-    ) -> None:
+    def _start(self, command: Command, environment: dict[str, str], folder: Path) -> None:
         printed, status = self._pipe(self._drain), self._pipe(self._read_status)
         with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(printed, fcntl.F_SETPIPE_SZ, 2**20)
+        given = [printed, status]
+        refused = self._filter() if self.isolated else None
+        given += [refused] if refused is not None else []
         resources = self.job.resources
         self.group = cgroup.create(resources.memory, THREADS * resources.processes)
         self.child = child = subprocess.Popen(
-            ["/bin/sh", "-c", _GATE, "sh", *command(status)],
+            ["/bin/sh", "-c", _GATE, "sh", *command(status, refused)],
             stdin=subprocess.PIPE, stdout=printed, stderr=printed, env=environment, cwd=folder,
-            start_new_session=True, pass_fds=(status,) if self.isolated else (),
+            start_new_session=True, pass_fds=given[1:] if self.isolated else (),
         )  # fmt: skip
         self.family.root = child.pid
         processes.ROOTS.add(child.pid)
-        for writer in (printed, status):
-            self.handles.discard(writer)
-            os.close(writer)
+        for handle in given:
+            self.handles.discard(handle)
+            os.close(handle)
         if self.group:
             with contextlib.suppress(OSError):
                 self.group.add(child.pid)
@@ -125,6 +127,17 @@ class Supervisor:
         with contextlib.suppress(BrokenPipeError):
             child.stdin.write(b"\n")
             child.stdin.close()
+
+    def _filter(self) -> int | None:
+        """Descriptor from which bwrap reads the refused system calls."""
+        program = seccomp.program()
+        if program is None:
+            return None
+        reader, writer = os.pipe()
+        self.handles.add(reader)
+        with os.fdopen(writer, "wb") as file:
+            file.write(program)  # a few hundred bytes: a pipe holds them
+        return reader
 
     def _watch(self, handle: int, then: Callable[[], None]) -> None:
         self.handles.add(handle)
@@ -243,6 +256,10 @@ class Supervisor:
         self.outcome.started = not self.isolated or self.killed or reported or code != 1
 
     def _end_sandbox(self, child: subprocess.Popen[bytes]) -> None:
+        # All at once: were it left to process 1, that would first wait its turn on the CPU
+        # among the hundreds that a fork bomb keeps busy.
+        for row in processes.descendants(processes.table(), {child.pid}).values():
+            processes.kill(row)
         if self.init_handle is not None:
             with contextlib.suppress(OSError):
                 signal.pidfd_send_signal(self.init_handle, signal.SIGKILL)
