@@ -48,7 +48,7 @@ def predict(
     """
     from rdagent.gates import combine
     from rdagent.grades import played_competition
-    from rdagent.journal import load
+    from rdagent.journal import load, read_run_json
     from rdagent.runs import find_run, write_atomically
     from rdagent.settings import make_runner
     from rdagent.tables import read_table
@@ -65,10 +65,10 @@ def predict(
     with tempfile.TemporaryDirectory(prefix="rdagent-", ignore_cleanup_errors=True) as folder:
         view = predict_view(competition, data, Path(folder) / "views")
         _check_columns(view, competition)
-        key, frames = read_key(view), []
+        key, frames, seed = read_key(view), [], int(read_run_json(run)["seed"])
         for n, member in enumerate(members, 1):
             stage(f"predicting with model {n} of {len(members)}")
-            job = _job(member, view, Path(folder) / str(n), settings)
+            job = _job(member, view, Path(folder) / str(n), seed, settings)
             frames.append(_run(job, runner, competition, key))
         predictions = combine(frames, competition)
     if competition.id_column:
@@ -103,7 +103,7 @@ def _check_columns(view: View, competition: Competition) -> None:
         )
 
 
-def _job(member: Path, view: View, workdir: Path, settings: Settings) -> Job:
+def _job(member: Path, view: View, workdir: Path, seed: int, settings: Settings) -> Job:
     """A fresh workspace with a copy of the delivered program and its models."""
     from rdagent.evaluate import SIGTERM_GRACE
     from rdagent.records import Job
@@ -114,6 +114,7 @@ def _job(member: Path, view: View, workdir: Path, settings: Settings) -> Job:
     timeout = settings.full_timeout
     return Job(
         kind="predict",
+        seed=seed,
         view=view.path,
         workdir=workdir,
         timeout=timeout,
