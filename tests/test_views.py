@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from competitions import classes, competition, write
 
-from rdagent.competition import read_train
+from rdagent.competition import read_test, read_train
 from rdagent.errors import SetupError
 from rdagent.records import Competition, PrevModel
 from rdagent.runners.local import LocalRunner
@@ -318,9 +318,9 @@ def test_on_another_disk_files_are_copied_once_for_all_views(tmp_path: Path) -> 
         for i, source, row in read_key(views["fold-0"]).itertuples(index=False):
             assert (view / f"test/{i}.png").read_text() == f"{source} {row}"
             assert not (view / f"test/{i}.png").is_symlink()
-            inodes = {(v.path / f"test/{i}.png").stat().st_ino for v in fold_views(views)}
-            assert len(inodes) <= 2
         assert contents(full / "train") == contents(c.data_dir / "train")
+        files = [f for v in views.values() for f in v.path.rglob("*.png")]
+        assert len({f.stat().st_ino for f in files}) <= 180
 
 
 def test_one_folder_for_all_images_stays_as_it_is(tmp_path: Path) -> None:
@@ -603,3 +603,42 @@ def test_ten_thousand_images_take_seconds(tmp_path: Path) -> None:
     start = time.process_time()
     views_of(c, tmp_path / "views")
     assert time.process_time() - start < 20
+
+
+def test_a_competition_without_a_test_table_shows_hidden_ids_in_its_sample(tmp_path: Path) -> None:
+    c = classes(tmp_path / "c", rows=100, tests=30)
+    pictures(c, "train", "test")
+    write(read_train(c)[["id", "y"]], c.data_dir / "train.csv")
+    (c.data_dir / "test.csv").unlink()
+    c = c.model_copy(update={"test_file": "sample_submission.csv"})
+    split, _, views = views_of(c, tmp_path / "views")
+    assert split.folds == 5, split.reason
+    for view in fold_views(views):
+        sample, files = text(view.path / "sample_submission.csv"), contents(view.path)
+        assert sample["id"].tolist() == read_key(view)["id"].tolist() and len(sample) == 50
+        assert set(sample["y"]) == {"k0"}
+        assert {Path(f).stem for f in files if f.startswith("test/")} == set(sample["id"])
+        assert not set(text(view.path / "train.csv")["id"]) & set(sample["id"])
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv.gz", ".csv.zip", ".jsonl"])
+def test_other_formats_stay_what_they_are(tmp_path: Path, suffix: str) -> None:
+    c = classes(tmp_path / "c", rows=100, tests=30)
+    files = {}
+    for part in ("train", "test"):
+        table = pd.read_csv(c.data_dir / f"{part}.csv")
+        files[f"{part}_file"] = path = f"{part}{suffix}"
+        (c.data_dir / f"{part}.csv").unlink()
+        if suffix == ".jsonl":
+            table.to_json(c.data_dir / path, orient="records", lines=True)
+        else:
+            table.to_csv(c.data_dir / path, index=False, sep="\t" if suffix == ".tsv" else ",")
+    c = c.model_copy(update=files)
+    split, table, views = views_of(c, tmp_path / "views")
+    assert split.folds == 5, split.reason
+    shown = read_train(c.model_copy(update={"data_dir": views["fold-0"].path}))
+    whole = read_train(c)[(table["fold"] != 0).to_numpy()].reset_index(drop=True)
+    pd.testing.assert_frame_equal(shown, whole)
+    asked = read_test(c.model_copy(update={"data_dir": views["fold-0"].path}))
+    assert asked["id"].tolist() == read_key(views["fold-0"])["id"].tolist()
+    assert list(asked.columns) == ["id", "a", "b", "c"] and asked["a"].dtype == float
