@@ -72,7 +72,7 @@ def game(metric: str, classes: int, n: int) -> tuple[Competition, pd.DataFrame, 
         task=task, metric=metric, higher_is_better=get_metric(metric).higher_is_better,
         id_column=None, target_columns=("y",), prediction_columns=columns,
         output=output, classes=names, exclusive=len(columns) > 1,
-    )  # type: ignore[arg-type] # fmt: skip
+    )  # fmt: skip
     return c, pd.DataFrame({"y": y}), frames
 
 

@@ -16,7 +16,6 @@ without the rows whose label in a column is NaN.
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,11 +24,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rdagent import resampling
+from rdagent import resampling, row_losses
 from rdagent.errors import SetupError
 from rdagent.metric_names import SPELLINGS, find_metric, plain_words
 from rdagent.records import Output, Task
 from rdagent.resampling import Array, Kernel, nanmean, row_mean
+from rdagent.row_losses import squared_logs, squares
 
 __all__ = ["METRICS", "Metric", "default_metric", "find_metric", "get_metric"]
 
@@ -85,82 +85,6 @@ class Metric:
             yield (labels, p[known, j]), known
 
 
-# Losses of single rows, (n,): all that the means over rows need.
-
-
-def _log_loss_rows(y: Array, p: Array) -> Array:
-    p = _row_normalised(p)
-    chosen = p[np.arange(len(y)), y] if p.ndim == 2 else np.where(y == 1, p, 1 - p)
-    eps = np.finfo(float).eps
-    loss: Array = -np.log(np.clip(chosen, eps, 1 - eps))
-    return loss
-
-
-def _row_normalised(p: Array) -> Array:
-    if p.ndim == 1:
-        return p
-    total = p.sum(axis=1, keepdims=True)
-    return np.where(total > 0, p / np.where(total > 0, total, 1), 1 / p.shape[1])
-
-
-def _brier_rows(y: Array, p: Array) -> Array:
-    """Of several classes: the sum of squares over the classes, 0 to 2."""
-    if p.ndim == 1:
-        return _squares(y, p)
-    rows: Array = ((p - (np.arange(p.shape[1]) == y[:, None])) ** 2).sum(axis=1)
-    return rows
-
-
-def _squares(y: Array, p: Array) -> Array:
-    rows: Array = (y - p) ** 2
-    return rows
-
-
-def _smape_rows(y: Array, p: Array) -> Array:
-    """In percent, 0 to 200, as leaderboards show it; 0 where both are 0."""
-    size = np.abs(y) + np.abs(p)
-    rows: Array = 200 * np.abs(y - p) / np.where(size > 0, size, 1)
-    return rows
-
-
-def _mape_rows(y: Array, p: Array) -> Array:
-    rows: Array = np.abs(y - p) / np.maximum(np.abs(y), np.finfo(float).eps)
-    return rows
-
-
-def _pinball_rows(quantile: float) -> Callable[[Array, Array], Array]:
-    return lambda y, p: np.maximum(quantile * (y - p), (quantile - 1) * (y - p))
-
-
-def _first_hits(relevant: set[str], ranked: list[str], k: int) -> list[int]:
-    """Places (from 1) within the first k at which a relevant label appears first."""
-    hits: list[int] = []
-    left = set(relevant)
-    for place, label in enumerate(ranked[:k], start=1):
-        if label in left:
-            left.remove(label)
-            hits.append(place)
-    return hits
-
-
-def _map_rows(k: int) -> Callable[[Array, Array], Array]:
-    def row(relevant: set[str], ranked: list[str]) -> float:
-        hits = _first_hits(relevant, ranked, k)
-        precision = sum(found / place for found, place in enumerate(hits, start=1))
-        return precision / max(1, min(len(relevant), k))
-
-    return lambda y, p: np.array([row(*pair) for pair in zip(y, p, strict=True)])
-
-
-def _ndcg_rows(k: int) -> Callable[[Array, Array], Array]:
-    def row(relevant: set[str], ranked: list[str]) -> float:
-        gain = sum(1 / math.log2(1 + place) for place in _first_hits(relevant, ranked, k))
-        ideal = sum(1 / math.log2(2 + i) for i in range(min(len(relevant), k)))
-        return gain / ideal if ideal else 0.0
-
-    return lambda y, p: np.array([row(*pair) for pair in zip(y, p, strict=True)])
-
-
 # Plain values.
 
 
@@ -196,7 +120,7 @@ def _log_loss(y: Array, p: Array) -> float:
     from sklearn.metrics import log_loss
 
     labels = range(p.shape[1]) if p.ndim == 2 else (0, 1)
-    return float(log_loss(y, _row_normalised(p), labels=list(labels)))
+    return float(log_loss(y, row_losses.normalised(p), labels=list(labels)))
 
 
 def _kappa(y: Array, p: Array) -> float:
@@ -250,12 +174,12 @@ def _row_metric(
 
 def _pinball(name: str, quantile: float) -> Metric:
     plain = _sk("mean_pinball_loss", alpha=quantile)
-    return _row_metric(name, "value", VALUES, _pinball_rows(quantile), plain)
+    return _row_metric(name, "value", VALUES, row_losses.pinball(quantile), plain)
 
 
 def _ranking(name: str, k: int) -> Metric:
-    rows = _map_rows(k) if name.startswith("map") else _ndcg_rows(k)
-    return _row_metric(name, "ranking", ("ranking",), rows, higher=True)
+    gain = row_losses.average_precision_at if name.startswith("map") else row_losses.ndcg_at
+    return _row_metric(name, "ranking", ("ranking",), gain(k), higher=True)
 
 
 def _f1(name: str, average: str, tasks: tuple[Task, ...]) -> Metric:
@@ -270,10 +194,6 @@ def _class_metric(name: str, plain: Plain, kernel: Kernel) -> Metric:
 
 def _value_metric(name: str, higher: bool, plain: Plain, kernel: Kernel) -> Metric:
     return Metric(name, higher, "value", VALUES, False, plain, kernel)
-
-
-def _squared_logs(y: Array, p: Array) -> Array:
-    return _squares(np.log1p(y), np.log1p(p))
 
 
 _BASE = (
@@ -296,18 +216,18 @@ _BASE = (
         resampling.average_precision,
         negatives_needed=False,
     ),
-    _row_metric("log_loss", "probability", CLASSES, _log_loss_rows, _log_loss),
-    _row_metric("brier", "probability", CLASSES, _brier_rows),
-    _row_metric("rmse", "value", VALUES, _squares, _sk("root_mean_squared_error"), root=True),
+    _row_metric("log_loss", "probability", CLASSES, row_losses.log_losses, _log_loss),
+    _row_metric("brier", "probability", CLASSES, row_losses.brier),
+    _row_metric("rmse", "value", VALUES, squares, _sk("root_mean_squared_error"), root=True),
     _row_metric(
-        "rmsle", "value", VALUES, _squared_logs, _sk("root_mean_squared_log_error"), root=True
+        "rmsle", "value", VALUES, squared_logs, _sk("root_mean_squared_log_error"), root=True
     ),
-    _row_metric("mse", "value", VALUES, _squares, _sk("mean_squared_error")),
+    _row_metric("mse", "value", VALUES, squares, _sk("mean_squared_error")),
     _row_metric(
         "mae", "value", VALUES, lambda y, p: np.abs(y - p), _sk("mean_absolute_error")
     ),
-    _row_metric("mape", "value", VALUES, _mape_rows, _sk("mean_absolute_percentage_error")),
-    _row_metric("smape", "value", VALUES, _smape_rows),
+    _row_metric("mape", "value", VALUES, row_losses.mape, _sk("mean_absolute_percentage_error")),
+    _row_metric("smape", "value", VALUES, row_losses.smape),
     _value_metric(
         "medae", False, _sk("median_absolute_error"), resampling.median_absolute_error
     ),
