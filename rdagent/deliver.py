@@ -13,8 +13,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rdagent.gates import combine, distance, write_submission
 from rdagent.journal import Chosen, Delivered, Executed, Finalist
+from rdagent.predictions import combine, distance, write_submission
 from rdagent.records import Experiment
 from rdagent.report import render_report
 

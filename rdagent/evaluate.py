@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 
 from rdagent.errors import InvalidSubmissionError
-from rdagent.gates import combine, read_submission, scan_program, write_submission
+from rdagent.gates import read_submission
 from rdagent.graders.hidden import HiddenGrader
 from rdagent.interfaces import Runner
+from rdagent.leaks import scan_program
+from rdagent.predictions import combine, write_submission
 from rdagent.records import (
     Comparison,
     Competition,

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from rdagent.competition import read_sample, read_test, read_train
+from rdagent.competition import read_train
 from rdagent.errors import InvalidSubmissionError
 from rdagent.inference import labels_of
-from rdagent.leaks import scan_program
 from rdagent.metrics import METRICS
-from rdagent.predictions import combine, distance, sample_order, write_submission
 from rdagent.tables import canonical_ids, missing_in, names_of
 
 if TYPE_CHECKING:
@@ -25,16 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rdagent.records import Competition, Score
-
-__all__ = [
-    "check_copy",
-    "combine",
-    "distance",
-    "read_submission",
-    "scan_program",
-    "suspicious",
-    "write_submission",
-]
 
 _SUM_TOLERANCE = 1e-3
 _LARGEST = 1e100
@@ -302,27 +290,4 @@ def suspicious(best: Score | None, score: Score) -> str | None:
         return f"suspicious: {gain / max(max(bands), 1e-12):.0f} bands better than the best before"
     if error < before / 10 and (not score.higher_is_better or error < 0.05):
         return f"suspicious: a {before / error:.0f} times smaller error than the best before"
-    return None
-
-
-def check_copy(submission: pd.DataFrame, c: Competition, key: pd.DataFrame) -> str | None:
-    """A mark where predictions say nothing: constant, or the sample submission's own; else None.
-
-    `submission` is what `read_submission` gave for `key`. A constant floor is legitimate.
-    """
-    if len(submission) > 1 and (submission.nunique() <= 1).all():
-        return "constant predictions"
-    if not c.sample_file:
-        return None
-    real = (key["source"] == "test").to_numpy()
-    sample, rows = read_sample(c), key["row"].to_numpy()[real]
-    if c.id_column:
-        positions = sample_order(c, sample, read_test(c))
-        in_test_order = np.empty(len(positions), dtype=int)
-        in_test_order[positions] = np.arange(len(positions))
-        rows = in_test_order[rows]
-    theirs = sample[list(c.prediction_columns)].iloc[rows].reset_index(drop=True)
-    ours = submission[real].reset_index(drop=True)
-    if len(ours) > 1 and ours.astype(str).equals(theirs.astype(ours.dtypes.to_dict()).astype(str)):
-        return "same as the sample submission"
     return None

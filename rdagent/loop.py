@@ -160,8 +160,10 @@ class Agent:
         """Arithmetic decides, the researcher explains; a new best is delivered at once."""
         best, marks = self.journal.best(), list(result.marks)
         accepted = result.score is not None and self.better(result, best)
-        if result.score is not None and best is not None and best.score is not None:
-            mark = suspicious(best.score, result.score) if accepted and best.id else None
+        if accepted and result.score is not None:
+            # Any model leaps over the floor: only programs that learnt something compare.
+            before = best.score if best is not None and best.id else None
+            mark = suspicious(before, result.score)
             marks += [mark] if mark else []
         experiment = self.journal.experiments[id]
         programs = sum(e.seconds for a in experiment.attempts for e in a.executions)

@@ -46,9 +46,9 @@ def predict(
     Raises:
         SetupError: nothing is delivered, `data` does not fit, or the program fails on it.
     """
-    from rdagent.gates import combine
     from rdagent.grades import played_competition
     from rdagent.journal import load, read_run_json
+    from rdagent.predictions import combine
     from rdagent.runs import find_run, write_atomically
     from rdagent.settings import make_runner
     from rdagent.tables import read_table
