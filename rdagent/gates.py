@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from rdagent.competition import read_train
+from rdagent.competition import read_sample, read_train
 from rdagent.errors import InvalidSubmissionError
 from rdagent.inference import labels_of
 from rdagent.metrics import METRICS

@@ -118,15 +118,13 @@ class Screen:
         out(Text.assemble(("Report: ", "bold"), str(here / "best" / "report.md")))
         out(Text.assemble(("Ended: ", "bold"), journal.ended or "not yet"))
         out(Text("\nWhat next:", style="bold"))
+        more = journal.rounds + 5
         for what, how in (
             ("grade it", f"mle_summary grade {here}"),
-            ("go on", f"python -m rdagent.{self._command} --resume {here} --loop-n {journal.rounds + 5}"),
+            ("go on", f"python -m rdagent.{self._command} --resume {here} --loop-n {more}"),
             ("new rows", f"rdagent predict {here} --data FOLDER"),
             ("your own data", "set DS_LOCAL_DATA_PATH to the folder that holds your competitions"),
-            (
-                "more ideas",
-                "an LLM researcher and a web page to watch it come with the next versions",
-            ),
+            ("what else", "an LLM researcher (a key) and a web page are coming: rdagent doctor"),
         ):
             out(Text(f"  {what:14} {how}"))
 
