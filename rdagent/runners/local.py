@@ -64,7 +64,9 @@ class LocalRunner(BaseModel):
         """
         reason = _obstacle(self)
         if self.isolate and reason:
-            raise SetupError(f"programs cannot be isolated here ({reason}): install bubblewrap")
+            raise SetupError(
+                f"programs cannot be isolated here ({reason}): `rdagent doctor` says how to mend it"
+            )
         return _look_inside(self, protected=reason is None)
 
     def run(self, job: Job) -> Execution:
@@ -132,6 +134,7 @@ def _environment(job: Job, python: interpreter.Interpreter) -> dict[str, str]:
     environment = {
         "PATH": f"{python.executable.parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": "/tmp",
+        "USER": "nobody",  # libraries ask, and there is no list of users inside
         "LANG": "C.UTF-8",
         "DS_SEED": str(job.seed),
         "PYTHONUNBUFFERED": "1",  # what it printed before a kill is not lost
