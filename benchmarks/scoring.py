@@ -2,10 +2,10 @@
 
     python benchmarks/scoring.py [--rows 10000] [--quick]
 
-For each metric, on five folds: our seconds for the score with its 95 % band and one
-comparison (three times 200 resamples; the draws are timed once, apart), beside 200 calls of
-the plain scikit-learn or scipy metric on repeated rows in the same run, which gives one band
-and no comparison. `--quick` runs the plain loop 10 times and multiplies by 20. The goal is
+For each metric, on five folds: our seconds for the score of a new program with its 95 % band
+and its comparison with another new one (the draws apart: a run makes them once), beside 200
+calls of the plain scikit-learn or scipy metric on repeated rows in the same run, which give
+one band and no comparison. `--quick` runs the plain loop 10 times and multiplies by 20. The goal is
 0.3 s for ours at 10,000 rows.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rdagent.graders.hidden import HiddenGrader
+from rdagent.graders.hidden import HiddenGrader, _MetricScores
 from rdagent.metrics import get_metric
 from rdagent.records import Competition
 
@@ -88,15 +88,17 @@ def main() -> None:
     slowest = 0.0
     for name, classes in CASES:
         c, train, (a, b) = game(name, classes, n)
-        grader = HiddenGrader(c, train, table)
-        grader.score(a, band=False)  # imports are not scoring
-        start = time.perf_counter()
-        weights = grader._weights(np.arange(n))
-        drawn = time.perf_counter() - start
-        start = time.perf_counter()
-        grader.score(a)
-        grader.compare(a, b)
-        ours = time.perf_counter() - start
+        HiddenGrader(c, train, table).score(a.iloc[:500])  # imports are not scoring
+        drawn = ours = float("inf")
+        for _ in range(3):  # the best of three: other processes take their share
+            grader = HiddenGrader(c, train, table)
+            start = time.perf_counter()
+            weights = grader._weights(np.arange(n))
+            drawn = min(drawn, time.perf_counter() - start)
+            start = time.perf_counter()
+            grader.score(a)
+            grader.compare(a, b)
+            ours = min(ours, time.perf_counter() - start)
         plain = plain_loop(grader, a, weights, 10 if args.quick else 200)
         slowest = max(slowest, drawn + ours)
         label = f"{name}, {classes} classes" if classes else name
@@ -106,15 +108,15 @@ def main() -> None:
 
 def plain_loop(grader: HiddenGrader, frame: pd.DataFrame, weights: Any, calls: int) -> float:
     """Seconds of 200 plain values on repeated rows, as the grader takes them over folds."""
-    at = np.arange(len(frame))
-    scores = grader._judge.on(at, grader._slices(at))  # type: ignore[union-attr]
-    p = grader._judge.predicted(frame.iloc[grader._rows(at)])  # type: ignore[union-attr]
-    metric = sklearn_auc if scores.metric.name == "roc_auc" else scores.metric.score
+    at, judge = np.arange(len(frame)), grader._judge
+    assert isinstance(judge, _MetricScores)
+    p = judge.predicted(frame.iloc[grader._rows(at)])
+    metric = sklearn_auc if judge.metric.name == "roc_auc" else judge.metric.score
     start = time.perf_counter()
     for w in weights[:calls]:
-        for fold in [slice(None)] if scores.metric.pooled else scores.folds:
+        for fold in [slice(None)] if judge.metric.pooled else grader._slices(at):
             rows = np.repeat(at[fold], w[fold].astype(int))
-            metric(scores.y[rows], p[rows])
+            metric(judge.y[rows], p[rows])
     return (time.perf_counter() - start) * 200 / calls
 
 

@@ -66,11 +66,11 @@ def row_mean(loss: Callable[[Array, Array], Array], root: bool = False) -> Kerne
 
 def _sums(codes: Array, size: int, weights: Array) -> Array:
     """Weight of each code 0..size-1 in each resample, (size, B)."""
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array
 
     n = len(codes)
-    one_hot = csr_array((np.ones(n), codes, np.arange(n + 1)), shape=(n, size))
-    sums: Array = one_hot.T @ weights.T
+    one_hot = csc_array((np.ones(n), codes, np.arange(n + 1)), shape=(size, n))
+    sums: Array = one_hot @ weights.T
     return sums
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -77,11 +78,16 @@ def average_precision_at(k: int) -> Callable[[Array, Array], Array]:
     return lambda y, p: np.array([row(*pair) for pair in zip(y, p, strict=True)])
 
 
+@cache
+def _discounted(count: int) -> float:
+    """Gain of hits in the first `count` places."""
+    return sum(1 / math.log2(1 + place) for place in range(1, count + 1))
+
+
 def ndcg_at(k: int) -> Callable[[Array, Array], Array]:
     def row(relevant: set[str], ranked: list[str]) -> float:
         gain = sum(1 / math.log2(1 + place) for place in _first_hits(relevant, ranked, k))
-        ideal = sum(1 / math.log2(2 + i) for i in range(min(len(relevant), k)))
-        return gain / ideal if ideal else 0.0
+        return gain / (_discounted(min(len(relevant), k)) or 1.0)
 
     return lambda y, p: np.array([row(*pair) for pair in zip(y, p, strict=True)])
 

@@ -7,8 +7,8 @@ compared on the same rows and the same draws.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,14 +17,16 @@ import pandas as pd
 from rdagent.errors import GradingError, SetupError
 from rdagent.graders.blocks import ScriptScores
 from rdagent.graders.encoding import Encoder
-from rdagent.metrics import Metric, get_metric
+from rdagent.metrics import get_metric
 from rdagent.records import Comparison, Competition, Score
 from rdagent.resampling import Array, bootstrap_weights, nanmean
 
 Part = Literal["search", "final", "all"]
 
-_CACHED = 3
+_DRAWS = 3
 """Sets of resamples kept: the search rows, those of the first fold, all rows."""
+_REMEMBERED = 64
+"""Programs whose 200 values are kept: the best one is compared with each that comes."""
 
 
 class HiddenGrader:
@@ -48,6 +50,7 @@ class HiddenGrader:
         self._table = table[table["fold"] >= 0].sort_values(["fold", "row"], ignore_index=True)
         hidden = train.iloc[self._table["row"].to_numpy()]
         self._draws: dict[bytes, Array] = {}
+        self._measured: dict[bytes, tuple[float, Array | None]] = {}
         self._judge: _MetricScores | ScriptScores
         if c.metric == "grade.py":
             self._judge = ScriptScores(c, train, seed)
@@ -66,10 +69,8 @@ class HiddenGrader:
         if isinstance(self._judge, ScriptScores):
             value, low, high = self._judge.score(frame, self._table.loc[at], band)
         else:
-            scores, p = self._judge.on(at, self._slices(at)), self._judge.predicted(frame)
-            value, low, high = scores.value(p), None, None
-            if band and np.isfinite(value):
-                low, high = _interval(scores.resampled(p, self._weights(at)), value)
+            value, values = self._measure(frame, at, band)
+            low, high = (None, None) if values is None else _interval(values, value)
         if not np.isfinite(value):
             raise GradingError(f"{self.c.metric} is undefined on the hidden rows of {part}")
         return Score(
@@ -87,14 +88,11 @@ class HiddenGrader:
             delta, low, high = self._judge.compare(first, second, self._table.loc[at])
             low, high = (low, high) if sign > 0 else (-high, -low)
             return Comparison(delta=sign * delta, low=low, high=high)
-        scores = self._judge.on(at, self._slices(at))
-        p, q = self._judge.predicted(first), self._judge.predicted(second)
-        delta = sign * (scores.value(p) - scores.value(q))
-        if not np.isfinite(delta):
+        (value, values), (other, others) = (self._measure(f, at) for f in (first, second))
+        delta = sign * (value - other) + 0.0  # no -0.0
+        if values is None or others is None or not np.isfinite(delta):
             raise GradingError(f"{self.c.metric} is undefined on the rows that both predict")
-        weights = self._weights(at)
-        deltas = sign * (scores.resampled(p, weights) - scores.resampled(q, weights))
-        low, high = _interval(deltas, delta)
+        low, high = _interval(sign * (values - others) + 0.0, delta)
         return Comparison(delta=delta, low=low, high=high)
 
     def search_rows(self, fold: int) -> Array:
@@ -121,11 +119,30 @@ class HiddenGrader:
         _, starts = np.unique(self._table["fold"].to_numpy()[at], return_index=True)
         return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(at)], strict=True)]
 
+    def _measure(
+        self, frame: pd.DataFrame, at: Array, band: bool = True
+    ) -> tuple[float, Array | None]:
+        """Value and, if `band`, values in the resamples; the best program's are remembered."""
+        judge = self._judge
+        assert isinstance(judge, _MetricScores)
+        p = judge.predicted(frame)
+        content = repr(p.tolist()).encode() if p.dtype == object else p.tobytes()
+        key = hashlib.sha256(at.tobytes() + content).digest()
+        value, values = self._measured.pop(key, (None, None))
+        if value is None:
+            value = judge.value(p, at, self._slices(at))
+        if band and values is None and np.isfinite(value):
+            values = judge.resampled(p, at, self._slices(at), self._weights(at))
+        while len(self._measured) >= _REMEMBERED:
+            self._measured.pop(next(iter(self._measured)))
+        self._measured[key] = value, values
+        return value, values
+
     def _weights(self, at: Array) -> Array:
         """The resamples of these rows, (200, rows): drawn once, then shared by all programs."""
         key = at.tobytes()
         if key not in self._draws:
-            while len(self._draws) >= _CACHED:
+            while len(self._draws) >= _DRAWS:
                 self._draws.pop(next(iter(self._draws)))
             assert isinstance(self._judge, _MetricScores)
             fold = self._table["fold"].to_numpy()[at]
@@ -159,28 +176,19 @@ class _MetricScores:
         one_class_a_row = c.task in ("binary", "multiclass") and self.y.ndim == 1
         self.classes = self.y if one_class_a_row else np.zeros(len(hidden), dtype=int)
 
-    def on(self, at: Array, folds: list[slice]) -> _Scores:
-        return _Scores(self.metric, self.y[at], folds)
+    def value(self, p: Array, at: Array, folds: list[slice]) -> float:
+        y = self.y[at]
+        return float(self._over_folds(lambda s: self.metric.score(y[s], p[s]), folds))
 
+    def resampled(self, p: Array, at: Array, folds: list[slice], weights: Array) -> Array:
+        y = self.y[at]
+        return self._over_folds(lambda s: self.metric.resampled(y[s], p[s], weights[:, s]), folds)
 
-@dataclass
-class _Scores:
-    """A metric on some rows: pooled over folds if it is a mean over rows, else averaged."""
-
-    metric: Metric
-    y: Array
-    folds: list[slice]
-
-    def value(self, p: Array) -> float:
-        return float(self._over_folds(lambda s: self.metric.score(self.y[s], p[s])))
-
-    def resampled(self, p: Array, weights: Array) -> Array:
-        return self._over_folds(lambda s: self.metric.resampled(self.y[s], p[s], weights[:, s]))
-
-    def _over_folds(self, of: Callable[[slice], float | Array]) -> Array:
+    def _over_folds(self, of: Callable[[slice], float | Array], folds: list[slice]) -> Array:
+        """Pooled over folds if the metric is a mean over rows, else averaged."""
         if self.metric.pooled:
             return np.asarray(of(slice(None)))
-        return nanmean(np.array([of(s) for s in self.folds]))
+        return nanmean(np.array([of(s) for s in folds]))
 
 
 def _interval(values: Array, value: float) -> tuple[float, float]:
