@@ -1,4 +1,4 @@
-"""What a view holds, row by row: tables rewritten, further files linked under their new names."""
+"""What a view shows of each row: its id, values and file names."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ import pandas as pd
 from rdagent.competition import read_sample, read_train
 from rdagent.row_files import Attached, Link, find_attached
 from rdagent.split import Split, time_of
-from rdagent.text_tables import fresh_like, read_text, write_text
-from rdagent.view_files import copy, link_files, write_tables
+from rdagent.text_tables import fresh_like, read_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rdagent.records import Competition
 
 
@@ -173,32 +170,6 @@ class Data:
             whole = np.where(place >= 0, values[place], _constant(sample[column], only=False))
             columns[column] = ids if column == c.id_column and ids is not None else whole
         return pd.DataFrame(columns).astype(sample.dtypes.to_dict(), errors="ignore")
-
-    def write(self, rows: Rows, folder: Path, store: Path, finetune: bool) -> pd.DataFrame:
-        """Fill `folder` with the view of `rows`; returns its key."""
-        c = self.c
-        whole = len(rows.train) == len(self.train) and not rows.hidden.any()
-        test = self.test_table(rows)
-        if whole:
-            copy(c.data_dir / c.train_file, folder / c.train_file)
-        else:
-            write_text(self.train.iloc[rows.train], folder / c.train_file)
-        if whole and list(test.columns) == list(self.test.columns) and len(test) == len(self.test):
-            copy(c.data_dir / c.test_file, folder / c.test_file)
-        else:
-            write_text(test, folder / c.test_file)
-        ids = test[c.id_column] if c.id_column in test.columns else None
-        if c.test_file != c.sample_file:
-            sample = self.sample_table(rows, ids)
-            write_text(sample, folder / (c.sample_file or "sample_submission.csv"))
-        rewritten = write_tables(self, rows, folder)
-        link_files(self, rows, folder, store, rewritten)
-        if finetune and c.prev_model:
-            (folder / "prev_model").symlink_to(c.prev_model.path)
-        key = pd.DataFrame({"source": np.where(rows.hidden, "train", "test"), "row": rows.row})
-        if ids is not None:
-            key.insert(0, "id", ids.astype(str).to_numpy())
-        return key
 
     def outside(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Positions in train and test that do not stand as such in the view."""

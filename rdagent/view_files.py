@@ -1,4 +1,4 @@
-"""Further files and tables in a view: linked or rewritten where hidden rows make a difference."""
+"""A view on disk: tables rewritten, further files linked under the names that rows show."""
 
 from __future__ import annotations
 
@@ -13,13 +13,40 @@ import numpy as np
 import pandas as pd
 
 from rdagent.text_tables import read_text, write_text
+from rdagent.view_data import Data, Rows
 
 if TYPE_CHECKING:
     from rdagent.row_files import Keyed
-    from rdagent.view_data import Data, Rows
 
 COPIED = 16 * 2**20
 """Bytes up to which a loose file is copied: a careless program cannot spoil the user's own."""
+
+
+def write_view(data: Data, rows: Rows, folder: Path, store: Path, finetune: bool) -> pd.DataFrame:
+    """Fill `folder` with the view of `rows`; returns its key."""
+    c = data.c
+    whole = len(rows.train) == len(data.train) and not rows.hidden.any()
+    test = data.test_table(rows)
+    if whole:
+        copy(c.data_dir / c.train_file, folder / c.train_file)
+    else:
+        write_text(data.train.iloc[rows.train], folder / c.train_file)
+    if whole and list(test.columns) == list(data.test.columns) and len(test) == len(data.test):
+        copy(c.data_dir / c.test_file, folder / c.test_file)
+    else:
+        write_text(test, folder / c.test_file)
+    ids = test[c.id_column] if c.id_column in test.columns else None
+    if c.test_file != c.sample_file:
+        sample = data.sample_table(rows, ids)
+        write_text(sample, folder / (c.sample_file or "sample_submission.csv"))
+    rewritten = write_tables(data, rows, folder)
+    link_files(data, rows, folder, store, rewritten)
+    if finetune and c.prev_model:
+        (folder / "prev_model").symlink_to(c.prev_model.path)
+    key = pd.DataFrame({"source": np.where(rows.hidden, "train", "test"), "row": rows.row})
+    if ids is not None:
+        key.insert(0, "id", ids.astype(str).to_numpy())
+    return key
 
 
 def link_files(data: Data, rows: Rows, folder: Path, store: Path, rewritten: set[str]) -> None:

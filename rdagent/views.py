@@ -26,7 +26,7 @@ from rdagent.split import Split, write_private
 from rdagent.tables import columns_of, suffix_of
 from rdagent.text_tables import read_text, write_text
 from rdagent.view_data import Data, Rows
-from rdagent.view_files import place
+from rdagent.view_files import place, write_view
 
 VERSION = 1
 """Raised when views look different than before, so that old ones are rebuilt."""
@@ -174,7 +174,7 @@ def _build(
         temporary.rmdir()
         shutil.rmtree(folder / name, ignore_errors=True)
         return
-    key = data().write(rows, temporary, folder / ".store", finetune)
+    key = write_view(data(), rows, temporary, folder / ".store", finetune)
     _finish(temporary, folder, name, key)
 
 
