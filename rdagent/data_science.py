@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rdagent import cli
+from rdagent.errors import SetupError
 
 
 def build_parser(command: str = "data_science") -> cli.Parser:
@@ -59,7 +60,7 @@ def play(command: str, argv: Sequence[str] | None) -> int:
     flags = build_parser(command).parse_args(argv)
     timeout = cli.duration(flags.timeout) if flags.timeout else None
     if flags.loop_n is not None and flags.loop_n < 0:
-        raise cli.SetupError(f"--loop-n {flags.loop_n} does not fit: give 0 or more rounds")
+        raise SetupError(f"--loop-n {flags.loop_n} does not fit: give 0 or more rounds")
     from rdagent.screen import Screen  # rich and pandas load after the flags were read
     from rdagent.settings import load_settings, misspelt
 

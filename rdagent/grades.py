@@ -9,7 +9,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from rdagent.errors import RDAgentError, SetupError
 from rdagent.journal import Delivered, Journal, load
 from rdagent.records import Competition, Experiment, Record, Score
+from rdagent.runs import played_competition
 
 
 class Grade(Record):
@@ -81,37 +81,6 @@ class RunSummary(Record):
     failed_gradings: int = 0
     lines: tuple[Line, ...] = ()
     """Rounds in order, then the delivery."""
-
-
-def find_runs(folder: Path) -> list[Path]:
-    """Run folders at or below `folder`, by name; broken ones too, nothing inside of runs."""
-    runs = []
-    for root, folders, files in os.walk(folder):
-        folders.sort()
-        if {"run.json", "events.jsonl"} & set(files):
-            runs.append(Path(root))
-            folders.clear()  # workspaces are large, and programs may write what looks like a run
-    return runs
-
-
-def played_competition(journal: Journal, root: Path) -> Competition:
-    """The competition as the run understood it, with its folders as they are here.
-
-    Raises:
-        SetupError: the journal does not say which it was, or `root` does not hold it.
-    """
-    if journal.started is None:
-        raise SetupError("events.jsonl has no readable start: nothing says what was played")
-    known = journal.started.competition
-    data = root.absolute() / str(known["id"])
-    if not data.is_dir():
-        raise SetupError(
-            f"there is no competition {known['id']} in {root}: set DS_LOCAL_DATA_PATH "
-            "to the folder that holds it"
-        )
-    answers = data.parent / "eval" / data.name
-    here = {"data_dir": data, "eval_dir": answers if answers.is_dir() else None}
-    return Competition.model_validate({**known, **here, "prev_model": None})
 
 
 def grade(

@@ -362,11 +362,14 @@ def load(run: Path | str) -> Journal:
 
 
 def find_runs(folder: Path | str) -> list[Path]:
-    """Run folders at or below `folder`, oldest first by name."""
-    folder = Path(folder)
-    if (folder / "run.json").exists():
-        return [folder]
-    return sorted(p.parent for p in folder.glob("**/run.json"))
+    """Run folders at or below `folder`, by name; broken ones too, nothing inside of runs."""
+    runs = []
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        if {"run.json", "events.jsonl"} & set(files):
+            runs.append(Path(root))
+            folders.clear()  # workspaces are large, and programs may write what looks like a run
+    return runs
 
 
 def read_run_json(run: Path) -> dict[str, Any]:

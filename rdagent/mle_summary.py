@@ -62,7 +62,7 @@ def show(folder: Path) -> list[RunSummary]:
 
 
 def _runs(folder: Path) -> list[Path]:
-    from rdagent.grades import find_runs
+    from rdagent.journal import find_runs
 
     runs = find_runs(folder)
     if not runs:

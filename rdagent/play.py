@@ -131,13 +131,6 @@ def _assemble(
     views = build_views(
         competition, split, table, folder.views, runner=runner, finetune=finetune, seed=seed
     )
-    env = {}
-    if settings.pretrained_path:
-        env = {
-            "DS_PRETRAINED_PATH": str(settings.pretrained_path.absolute()),
-            "HF_HUB_OFFLINE": "1",
-            "TRANSFORMERS_OFFLINE": "1",
-        }
     labels = read_train(competition) if split.folds else None
     grader = None if labels is None else HiddenGrader(competition, labels, table, seed)
     evaluator = Evaluator(
@@ -145,7 +138,7 @@ def _assemble(
         runner=runner, resources=settings.resources,
         grader=grader,
         debug_timeout=settings.debug_timeout, full_timeout=settings.full_timeout,
-        seed=seed, env=env, stage=stage,
+        seed=seed, env=settings.program_env, stage=stage,
     )  # fmt: skip
     return Agent(
         folder=folder, competition=competition, writer=writer,

@@ -46,10 +46,9 @@ def predict(
     Raises:
         SetupError: nothing is delivered, `data` does not fit, or the program fails on it.
     """
-    from rdagent.grades import played_competition
     from rdagent.journal import load, read_run_json
     from rdagent.predictions import combine
-    from rdagent.runs import find_run, write_atomically
+    from rdagent.runs import find_run, played_competition, write_atomically
     from rdagent.settings import make_runner
     from rdagent.tables import read_table
     from rdagent.views import predict_view, read_key
@@ -119,7 +118,7 @@ def _job(member: Path, view: View, workdir: Path, seed: int, settings: Settings)
         workdir=workdir,
         timeout=timeout,
         resources=settings.resources,
-        env={"DS_DEADLINE": f"{max(timeout - SIGTERM_GRACE, 1):.0f}"},
+        env={**settings.program_env, "DS_DEADLINE": f"{max(timeout - SIGTERM_GRACE, 1):.0f}"},
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from rdagent import __version__
 from rdagent.competition import content_hashes, load_competition
 from rdagent.errors import SetupError
-from rdagent.journal import FORMAT, read_run_json
+from rdagent.journal import FORMAT, Journal, read_run_json
 from rdagent.records import Competition
 from rdagent.settings import Settings
 
@@ -117,6 +117,26 @@ def find_run(settings: Settings, run: Path) -> Path:
         if (path / "run.json").is_file():
             return path.absolute()
     raise SetupError(f"there is no run {run}: give a folder below {settings.trace_path}")
+
+
+def played_competition(journal: Journal, root: Path) -> Competition:
+    """The competition as the run understood it, with its folders as they are here.
+
+    Raises:
+        SetupError: the journal does not say which it was, or `root` does not hold it.
+    """
+    if journal.started is None:
+        raise SetupError("events.jsonl has no readable start: nothing says what was played")
+    known = journal.started.competition
+    data = root.absolute() / str(known["id"])
+    if not data.is_dir():
+        raise SetupError(
+            f"there is no competition {known['id']} in {root}: set DS_LOCAL_DATA_PATH "
+            "to the folder that holds it"
+        )
+    answers = data.parent / "eval" / data.name
+    here = {"data_dir": data, "eval_dir": answers if answers.is_dir() else None}
+    return Competition.model_validate({**known, **here, "prev_model": None})
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -37,10 +37,10 @@ class Screen:
     def __init__(self, command: str = "data_science", console: Console | None = None) -> None:
         self._command = command
         self.console = console or Console(highlight=False, emoji=False)
-        self._live = Live(console=self.console, refresh_per_second=8, get_renderable=self._render)
         self._journal = Journal()
         self._stage, self._since = "starting", time.monotonic()
         self._spinner = Spinner("dots")
+        self._live = Live(console=self.console, refresh_per_second=8, get_renderable=self._render)
 
     def __enter__(self) -> Screen:
         if self.console.is_terminal:

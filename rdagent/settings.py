@@ -73,10 +73,25 @@ class Settings(BaseModel):
         memory = self.local_mem_limit or psutil.virtual_memory().total * 0.8 / GB
         return Resources(
             cpus=self.local_cpu_count or cores,
+            gpus=tuple(sorted(p.name[6:] for p in Path("/dev").glob("nvidia[0-9]*"))),
             memory=int(memory * GB),
             disk=int(self.local_disk_limit * GB),
             processes=self.local_max_processes,
         )
+
+    @property
+    def program_env(self) -> dict[str, str]:
+        """What programs are told of the machine, beside DS_SEED and DS_DEADLINE."""
+        resources = self.resources
+        env = {
+            "DS_CPUS": str(resources.cpus),
+            "DS_MEMORY": str(resources.memory),
+            "DS_GPUS": ",".join(resources.gpus),
+        }
+        if self.pretrained_path:
+            env["DS_PRETRAINED_PATH"] = str(self.pretrained_path.absolute())
+            env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+        return env
 
     def public(self) -> dict[str, Any]:
         """Settings by variable name for `run.json`: no secret, no absolute path."""

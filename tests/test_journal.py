@@ -133,10 +133,13 @@ def test_cut_at_any_byte_it_recovers_a_prefix_and_can_go_on(cut: float, run: Pat
     assert load(torn).problems == []
 
 
-def test_runs_are_found_at_and_below_a_folder(run: Path) -> None:
+def test_runs_are_found_at_and_below_a_folder_but_not_inside_of_runs(run: Path) -> None:
     (run / "run.json").write_text("{}")
+    fake = run / "workspaces" / "0"
+    fake.mkdir(parents=True)
+    (fake / "run.json").write_text("{}")
     assert find_runs(run) == [run]
-    assert find_runs(run.parent) == [run]
+    assert find_runs(run.parent).count(run) == 1 and fake not in find_runs(run.parent)
 
 
 def test_elapsed_time_adds_up_over_resumes(run: Path) -> None:
