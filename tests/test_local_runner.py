@@ -18,6 +18,7 @@ import pytest
 import rdagent
 from rdagent.errors import SetupError
 from rdagent.records import Execution, Job, Resources
+from rdagent.runners.limits import Limits
 from rdagent.runners.local import LocalRunner
 
 HOSTILE = Path(__file__).parent / "hostile"
@@ -277,6 +278,7 @@ def start_host(todo: Job, isolate: bool | None) -> subprocess.Popen[str]:
     host = subprocess.Popen(
         [sys.executable, "-c", code, str(isolate)],
         stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(todo.view.parent)},  # a killed host leaves its folder
     )  # fmt: skip
     assert host.stdin
     host.stdin.write(todo.model_dump_json())
@@ -355,6 +357,14 @@ import time; time.sleep(20)
     done = LocalRunner(isolate=isolate).run(todo)
     assert done.limit == "disk" or "full" in done.log
     assert not Path(done.log.splitlines()[0]).exists()
+
+
+def test_the_hosts_own_tmp_is_not_charged_to_a_sandbox_that_is_still_being_built(
+    tmp_path: Path, view: Path
+) -> None:
+    todo = job(tmp_path, view, "pass", resources=Resources(memory=1))
+    host = Path("/")  # what a sandbox's root is in its first milliseconds
+    assert Limits(todo, None).exceeded({}, host) is None
 
 
 # Output

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rdagent.records import Job
 from rdagent.runners import disk
+from rdagent.runners.bubblewrap import TEMPORARY
 from rdagent.runners.processes import Process, table
 
 THREADS = 8
@@ -34,18 +35,18 @@ class Limits:
         self.summed = 0
         self._walk: Iterator[int] = iter(())
 
-    def exceeded(self, members: dict[int, Process], mounts: list[Path]) -> str | None:
-        """The limit that the tree is over, if any. `mounts`: its folders that lie in memory."""
+    def exceeded(self, members: dict[int, Process], root: Path | None) -> str | None:
+        """The limit that the tree is over, if any. `root`: a sandbox's `/`, seen from here."""
         count = len(members)
         if count > self.allowed.processes:
             return "processes"
         if sum(row.threads for row in members.values()) > THREADS * self.allowed.processes:
             return "processes"
-        in_mounts = [_used(mount) for mount in mounts]
+        in_mounts = [_used(root, folder) for folder in TEMPORARY] if root else [0]
         hidden_disk, hidden_memory = disk.unlinked(list(members), self.device)
         if self._memory(members, sum(in_mounts) + hidden_memory) > self.allowed.memory:
             return "memory"
-        written = hidden_disk + (in_mounts[0] if in_mounts else 0)  # the first is /tmp
+        written = hidden_disk + in_mounts[0]  # the first is /tmp
         return "disk" if self._disk_over(self.allowed.disk - written) else None
 
     def _memory(self, members: dict[int, Process], shared: int) -> int:
@@ -82,10 +83,14 @@ class Limits:
             before += total
 
 
-def _used(mount: Path) -> int:
+def _used(root: Path, folder: Path) -> int:
+    """Bytes in a sandbox's own folder in memory."""
+    inside = root / folder.relative_to("/")
     try:
-        found = os.statvfs(mount)
-    except OSError:  # it ended
+        if inside.stat().st_dev == folder.stat().st_dev:
+            return 0  # the sandbox is still being built: this is the host's folder
+        found = os.statvfs(inside)
+    except OSError:  # not there yet, or no longer
         return 0
     return (found.f_blocks - found.f_bfree) * found.f_frsize
 

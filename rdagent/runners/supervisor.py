@@ -182,12 +182,11 @@ class Supervisor:
         if not self.isolated:
             members = self.family.members(rows, self.group.pids() if self.group else set())
             self.family.reap(members)
-            mounts = []
+            root = None
         else:
             members = processes.descendants(rows, {self.family.root})
-            inside = Path(f"/proc/{self.init}/root")
-            mounts = [inside / "tmp", inside / "dev/shm"] if self.init else []
-        over = self.limits.exceeded(members, mounts)
+            root = Path(f"/proc/{self.init}/root") if self.init else None
+        over = self.limits.exceeded(members, root)
         return (self.group.exceeded() if self.group else None) or over
 
     def _ask_to_end(self) -> None:
