@@ -489,3 +489,19 @@ def test_a_failing_grader_is_named(tmp_path: Path) -> None:
     grader = HiddenGrader(c, pd.DataFrame({"id": range(30), "y": y}), folds(30))
     with pytest.raises(GradingError, match=r"grade\.py ended with exit code 1: KeyError: 'author'"):
         grader.score(pd.DataFrame({"y": y}), band=False)
+
+
+def test_the_band_of_few_rows_of_many_classes_is_as_wide_as_chance() -> None:
+    """54 rows, ten classes, five folds: about one row a stratum, and still a binomial band."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, 54)
+    train = pd.DataFrame({"id": range(54), "y": labels})
+    table = pd.DataFrame({"row": range(54), "fold": np.arange(54) % 5, "part": "final"})
+    right = np.arange(54) % 10 != 0
+    predicted = pd.DataFrame({"y": np.where(right, labels, (labels + 1) % 10)})
+    c = competition("accuracy", task="multiclass", output="label")
+    score = HiddenGrader(c, train, table).score(predicted, "final")
+    share = right.mean()
+    half = 1.96 * np.sqrt(share * (1 - share) / 54)
+    assert score.low is not None and score.high is not None
+    assert (score.high - score.low) / 2 == pytest.approx(half, rel=0.25)

@@ -29,6 +29,10 @@ _REMEMBERED = 64
 """Programs whose 200 values are kept: the best one is compared with each that comes."""
 
 
+SMALLEST_STRATUM = 10
+"""Rows of a class in a fold from which they are drawn as a stratum of their own."""
+
+
 class HiddenGrader:
     """Grades predictions of hidden rows.
 
@@ -151,8 +155,7 @@ class HiddenGrader:
                 unit = unit * (fold.max() + 1) + fold  # a group is drawn within its fold
                 self._draws[key] = bootstrap_weights(fold, self.seed, units=unit)
             else:
-                classes = self._judge.classes[at]
-                strata = fold * (classes.max() + 1) + classes
+                strata = _strata(fold, self._judge.classes[at])
                 self._draws[key] = bootstrap_weights(strata, self.seed)
         return self._draws[key]
 
@@ -189,6 +192,20 @@ class _MetricScores:
         if self.metric.pooled:
             return np.asarray(of(slice(None)))
         return nanmean(np.array([of(s) for s in folds]))
+
+
+def _strata(fold: Array, classes: Array) -> Array:
+    """Fold and class of each row; where those are few rows the fold alone, else all together.
+
+    A stratum of one row is the same in every resample, and few rows hardly vary: a band from
+    such strata would be too narrow (by half for one row a class and fold).
+    """
+    strata = np.zeros(len(fold), dtype=int)
+    for finer in (fold, fold * (int(classes.max()) + 1) + classes):
+        labels, counts = np.unique(finer, return_inverse=True, return_counts=True)[1:]
+        large = counts[labels] >= SMALLEST_STRATUM
+        strata = np.where(large, strata.max() + 1 + labels, strata)
+    return strata
 
 
 def _interval(values: Array, value: float) -> tuple[float, float]:
