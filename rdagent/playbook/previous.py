@@ -1,0 +1,124 @@
+"""What the user's `prev_model` is, found out without loading it.
+
+A checkpoint is a pickle, and unpickling runs code, so the host only looks at its bytes: class
+names stand in them in plain text. The program itself loads it, inside the sandbox.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import pickletools
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rdagent.records import Record
+
+if TYPE_CHECKING:
+    from rdagent.records import Competition
+
+LOOKED_AT = 64 * 2**20
+"""Bytes of a checkpoint that are looked at, unpacked."""
+
+_EPOCHS = ("MLPClassifier", "MLPRegressor", "SGDClassifier", "SGDRegressor", "Perceptron",
+           "PassiveAggressiveClassifier", "PassiveAggressiveRegressor", "GaussianNB",
+           "MultinomialNB", "BernoulliNB", "ComplementNB")  # fmt: skip
+_TREES = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor",
+          "GradientBoostingClassifier", "GradientBoostingRegressor", "RandomForestClassifier",
+          "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor")  # fmt: skip
+_NO_PROBABILITIES = ("SVC", "LinearSVC", "RidgeClassifier", "Perceptron", "SGDClassifier",
+                     "PassiveAggressiveClassifier")  # fmt: skip
+_OTHERS = ("LogisticRegression", "LogisticRegressionCV", "Ridge", "Lasso", "ElasticNet",
+           "LinearRegression", "SVR", "KNeighborsClassifier", "KNeighborsRegressor",
+           "DecisionTreeClassifier", "DecisionTreeRegressor", "GaussianProcessRegressor",
+           "LinearDiscriminantAnalysis", "LGBMClassifier", "LGBMRegressor", "XGBClassifier",
+           "XGBRegressor", "CatBoostClassifier", "CatBoostRegressor")  # fmt: skip
+
+
+class Previous(Record):
+    """The user's model as programs have to treat it."""
+
+    checkpoint: str
+    library: Literal["sklearn", "torch", "unknown"]
+    kind: Literal["dict", "pipeline", "estimator"] = "estimator"
+    how: Literal["epochs", "trees", "none"] = "none"
+    """How training goes on: pass by pass, with more trees, or not at all."""
+    estimator: str = ""
+    network: bool = False
+    """A scikit-learn MLP: its hidden layers can be read."""
+    probabilities: bool = True
+    code: str = ""
+    """Classes and helpers of the user's code that loading needs."""
+    network_class: str = ""
+    """The `nn.Module` of a torch checkpoint."""
+
+
+def read_previous(c: Competition) -> Previous | None:
+    """Look at `c.prev_model`; None where there is none."""
+    if c.prev_model is None:
+        return None
+    path = c.prev_model.path / c.prev_model.checkpoint
+    code = tuple(str(c.prev_model.path / name) for name in c.prev_model.code)
+    if not path.is_file():
+        return Previous(checkpoint=c.prev_model.checkpoint, library="unknown")
+    return _look(str(path), path.stat().st_mtime_ns, c.prev_model.checkpoint, code)
+
+
+@lru_cache(maxsize=8)
+def _look(path: str, _time: int, checkpoint: str, code: tuple[str, ...]) -> Previous:
+    data = unpacked(Path(path))
+    if data.startswith(b"PK"):  # torch saves zip archives
+        from rdagent.playbook.module_code import extract
+
+        source, network_class = extract([Path(name) for name in code])
+        known = "torch" if network_class else "unknown"
+        return Previous.model_validate(
+            {"checkpoint": checkpoint, "library": known, "code": source,
+             "network_class": network_class}
+        )  # fmt: skip
+    named = [x for x in (*_EPOCHS, *_TREES, *_NO_PROBABILITIES, *_OTHERS) if _has(data, x)]
+    if not named or b"sklearn" not in data:
+        return Previous(checkpoint=checkpoint, library="unknown")
+    estimator = named[0]
+    own = ""
+    if b"__main__" in data:  # classes of its own code
+        from rdagent.playbook.module_code import extract
+
+        own, _ = extract([Path(name) for name in code], everything=True)
+    how = "epochs" if estimator in _EPOCHS else "trees" if estimator in _TREES else "none"
+    return Previous.model_validate({
+        "checkpoint": checkpoint, "library": "sklearn", "kind": _kind(data), "how": how,
+        "estimator": estimator, "network": estimator.startswith("MLP"), "code": own,
+        "probabilities": estimator not in _NO_PROBABILITIES,
+    })  # fmt: skip
+
+
+def _has(data: bytes, name: str) -> bool:
+    """The class name as a pickle spells it: its own string, or the end of a GLOBAL line."""
+    word = name.encode()
+    return bytes([len(word)]) + word in data or b"\n" + word + b"\n" in data
+
+
+def _kind(data: bytes) -> str:
+    for operation, argument, _ in pickletools.genops(data):
+        if operation.name == "EMPTY_DICT":
+            return "dict"
+        if operation.name in ("SHORT_BINUNICODE", "GLOBAL"):
+            return "pipeline" if "sklearn.pipeline" in str(argument) else "estimator"
+    return "estimator"
+
+
+def unpacked(path: Path) -> bytes:
+    """The first bytes of a file, decompressed where joblib compressed it."""
+    with path.open("rb") as file:
+        magic = file.read(6)
+    if magic.startswith(b"\x78"):
+        with path.open("rb") as file:
+            return zlib.decompressobj().decompress(file.read(LOOKED_AT), LOOKED_AT)
+    openers = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+    opener = openers.get(magic[:2], open)
+    with opener(path, "rb") as file:
+        return bytes(file.read(LOOKED_AT))
