@@ -164,7 +164,9 @@ def _one_column(a: Asked, metric: Metric | None, labels: list[Any]) -> Shape:
         classes = dict(zip(columns, labels, strict=True))
         why = "one column a class, as the metric needs"
         return Shape("multiclass", "probability", columns, classes, True, why)
-    wants = needs == "probability" or (needs is None and _fractional(a.sample))
+    # Where nothing says what to submit, a probability says more than a label.
+    free = needs is None and (a.sample is None or _fractional(a.sample))
+    wants = needs == "probability" or free
     if kind == "binary" and wants:
         said = _said_classes(a, labels)
         classes = said or {predictions[0]: _positive(a, labels)}

@@ -105,10 +105,11 @@ def test_boolean_target_without_sample(tmp_path: Path) -> None:
     folder(tmp_path, **data)
     c = load(tmp_path)
     assert (c.id_column, c.prediction_columns) == ("PassengerId", ("Transported",))
-    assert (c.task, c.output, c.metric) == ("binary", "label", "accuracy")
+    assert (c.task, c.output, c.metric) == ("binary", "probability", "roc_auc")
+    assert c.classes == {"Transported": True}
     assert read_sample(c).to_dict("list") == {
         "PassengerId": [str(i) for i in range(50, 59)],
-        "Transported": [False] * 9,
+        "Transported": [0.5] * 9,
     }
 
 
