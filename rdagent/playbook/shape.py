@@ -110,13 +110,18 @@ def _column_kinds(c: Competition, train: Frame, test: Frame) -> dict[str, Any]:
     not_features = {*c.id_columns, *c.target_columns, c.group_column}
     shared = [str(k) for k in train.columns if k in test.columns and k not in not_features]
     kinds: dict[str, list[str]] = {k: [] for k in ("numeric", "categorical", "many", "text")}
-    kinds |= {"dates": [], "nothing": []}
+    kinds |= {"dates": [], "constant": [], "nothing": []}
     for column in shared:
         kinds[_kind(train[column], test[column])].append(column)
     kinds.pop("nothing")
-    image = _image(train, kinds["numeric"])
+    constant = set(kinds.pop("constant"))
+    # Dead pixels keep a picture square, and a previous model wants every column it knew.
+    whole = [k for k in shared if k in constant or k in kinds["numeric"]]
+    image = _image(train, whole)
     if image:
         kinds["numeric"] = image[1]
+    elif c.prev_model is not None:
+        kinds["numeric"] = whole
     used = [column for columns in kinds.values() for column in columns]
     missing = bool(train[used].isna().any().any() or test[used].isna().any().any())
     found: dict[str, Any] = {kind: tuple(columns) for kind, columns in kinds.items()}
@@ -128,7 +133,8 @@ def _kind(train: pd.Series[Any], test: pd.Series[Any]) -> str:
     known = both.dropna()
     different = known.nunique()
     if different == 0 or (different == 1 and len(known) == len(both)):
-        return "nothing"
+        number = different and pd.api.types.is_numeric_dtype(both)
+        return "constant" if number and not pd.api.types.is_bool_dtype(both) else "nothing"
     numeric = pd.api.types.is_numeric_dtype(train) and pd.api.types.is_numeric_dtype(test)
     if numeric and not pd.api.types.is_bool_dtype(both):
         return "nothing" if _row_number(train) else "numeric"
