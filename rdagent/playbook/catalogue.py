@@ -190,7 +190,8 @@ ENTRIES: tuple[Entry, ...] = (
           "A small network errs differently from trees, which a later blend rewards.",
           ("columns", "no image"), 16, 16),
     Entry("XGBoost", "xgboost", "Depth-wise boosting finds what leaf-wise boosting misses.",
-          "Another sampling, another penalty: it errs differently.", ("columns", "xgboost"), 17, 15),
+          "Another sampling, another penalty: it errs differently.", ("columns", "xgboost"),
+          17, 15),
     Entry("forest", "forest",
           "Averaged trees with the best of random cuts are robust to noise.",
           "Bootstrap rows and columns decorrelate them.",
@@ -280,6 +281,9 @@ MOVES: dict[str, dict[str, list[Any]]] = {
 """Ladders by family, the most promising first; a round takes one step up or down one of them."""
 MOVES["forest"] = MOVES["extra_trees"]
 
+NAMES = {"torch": "tuned_network"}
+"""Names of members in programs, where the family's own would hide a library."""
+
 PLAN_MOVES: dict[str, list[Any]] = {"seeds": [1, 5], "row_stats": [False, True]}
 """The same for what belongs to the program as a whole."""
 
@@ -292,7 +296,8 @@ WORDS: dict[str, str] = {
     "leaves": "leaves a tree", "l2": "shrinking of leaves", "depth": "depth of trees",
     "keep": "share of the old weights that is kept", "characters": "parts of words",
     "seeds": "fits averaged over seeds", "row_stats": "statistics of a row as columns",
-    "n": "number of neighbours", "moves": "moved copies of the pictures", "head": "epochs for the head alone",
+    "n": "number of neighbours", "moves": "moved copies of the pictures",
+    "head": "epochs for the head alone",
 }  # fmt: skip
 """What a parameter is called in a sentence."""
 
@@ -346,7 +351,7 @@ def member(entry: Entry, f: Facts) -> dict[str, Any]:
         params["target"] = "plain"
     for name in _not_meant(entry.family, f):
         params.pop(name, None)
-    return {"name": entry.family, "family": entry.family, "params": params}
+    return {"name": NAMES.get(entry.family, entry.family), "family": entry.family, "params": params}
 
 
 def _not_meant(family: str, f: Facts) -> tuple[str, ...]:

@@ -79,7 +79,10 @@ def metric_code(name: str, kind: str) -> MetricCode:
     base = base_name(name)
     if kind == "list":
         gain = "1 / np.log2(1 + place)" if base == "ndcg" else "1 / place"
-        body = f"place = 1 + (p > p[np.arange(len(y)), y][:, None]).sum(axis=1)\nreturn np.mean(np.where(place <= {{k}}, {gain}, 0))"
+        body = (
+            "place = 1 + (p > p[np.arange(len(y)), y][:, None]).sum(axis=1)\n"
+            f"return np.mean(np.where(place <= {{k}}, {gain}, 0))"
+        )
         return MetricCode(body, higher=True)
     if base == "pinball":
         q = quantile(name)

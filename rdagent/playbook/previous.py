@@ -52,8 +52,12 @@ class Previous(Record):
     probabilities: bool = True
     code: str = ""
     """Classes and helpers of the user's code that loading needs."""
-    network_class: str = ""
-    """The `nn.Module` of a torch checkpoint."""
+    imports: tuple[str, ...] = ()
+    """What that code imports."""
+    network_call: str = ""
+    """Makes the `nn.Module` of a torch checkpoint."""
+    prepare: str = ""
+    """Function of that code that makes the network's input from a table."""
 
 
 def read_previous(c: Competition) -> Previous | None:
@@ -73,25 +77,25 @@ def _look(path: str, _time: int, checkpoint: str, code: tuple[str, ...]) -> Prev
     if data.startswith(b"PK"):  # torch saves zip archives
         from rdagent.playbook.module_code import extract
 
-        source, network_class = extract([Path(name) for name in code])
-        known = "torch" if network_class else "unknown"
-        return Previous.model_validate(
-            {"checkpoint": checkpoint, "library": known, "code": source,
-             "network_class": network_class}
-        )  # fmt: skip
+        found = extract([Path(name) for name in code])
+        return Previous.model_validate({
+            "checkpoint": checkpoint, "library": "torch" if found.network else "unknown",
+            "code": found.source, "imports": found.imports, "network_call": found.network,
+            "prepare": found.prepare,
+        })  # fmt: skip
     named = [x for x in (*_EPOCHS, *_TREES, *_NO_PROBABILITIES, *_OTHERS) if _has(data, x)]
     if not named or b"sklearn" not in data:
         return Previous(checkpoint=checkpoint, library="unknown")
     estimator = named[0]
-    own = ""
+    own = None
     if b"__main__" in data:  # classes of its own code
         from rdagent.playbook.module_code import extract
 
-        own, _ = extract([Path(name) for name in code], everything=True)
+        own = extract([Path(name) for name in code], everything=True)
     how = "epochs" if estimator in _EPOCHS else "trees" if estimator in _TREES else "none"
     return Previous.model_validate({
         "checkpoint": checkpoint, "library": "sklearn", "kind": _kind(data), "how": how,
-        "estimator": estimator, "network": estimator.startswith("MLP"), "code": own,
+        "estimator": estimator, "network": estimator.startswith("MLP"), "code": own.source if own else "", "imports": own.imports if own else (),
         "probabilities": estimator not in _NO_PROBABILITIES,
     })  # fmt: skip
 

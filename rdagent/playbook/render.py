@@ -33,7 +33,7 @@ CHEAP_ROWS = 20_000
 TREES = {"boosting", "extra_trees", "forest", "lightgbm", "xgboost", "catboost"}
 DENSE = {"linear", "kernel", "gaussian_process", "neighbours", "network", "on_top"}
 CORES = {"extra_trees", "forest", "lightgbm", "xgboost", "catboost"}
-PREVIOUS = {"as_it_is", "finetuned", "on_top", "torch"}
+PREVIOUS = {"as_it_is", "finetuned", "on_top"}
 TOPICS = {"kernel", "neighbours", "network", "gaussian_process"}
 _ALWAYS = ("from functools import partial", "from itertools import combinations",
            "from sklearn.preprocessing import StandardScaler",
@@ -64,12 +64,10 @@ def render(c: Competition, s: Shape, hypothesis: Hypothesis, previous: Previous 
     plan = hypothesis.plan
     facts = _facts(c, s, plan) | {"previous": previous}
     blocks, families = [], [m["family"] for m in plan["members"]]
-    helpers = [
-        ("previous", PREVIOUS), ("trees", TREES), ("dense", DENSE),
-    ]  # fmt: skip
     facts["topics"] = bool(s.text) and bool(TOPICS.intersection(families))
-    blocks += [_block(f"members/{name}", facts) for name, users in helpers
-               if users.intersection(families) and not (name == "previous" and families == ["torch"])]  # fmt: skip
+    for name, users in (("previous", PREVIOUS), ("trees", TREES), ("dense", DENSE)):
+        if users.intersection(families):
+            blocks.append(_block(f"members/{name}", facts))
     if any(m["params"].get("shifts") for m in plan["members"]):
         blocks.append(_block("members/shifted", facts))
     for i, m in enumerate(plan["members"]):
@@ -108,7 +106,7 @@ def _facts(c: Competition, s: Shape, plan: Plan) -> dict[str, Any]:
         "output": c.output, "group": c.group_column, "time": None if c.group_column else time,
         "metric": code, "mode": mode, "knobbed": mode in ("threshold", "prior", "cuts", "temperature"),
         "plan_members": members, "cores": any(m["family"] in CORES for m in members),
-        "inner_folds": plan.get("inner_folds", 3), "cheap_rows": CHEAP_ROWS,
+        "pixel_max": s.pixel_max, "inner_folds": plan.get("inner_folds", 3), "cheap_rows": CHEAP_ROWS,
         "seeds": plan.get("seeds", 1), "max_rows": plan.get("max_rows"),
         "ratios": plan.get("ratios", False), "row_stats": plan.get("row_stats", False),
         "numbers": _numbers(s, plan), "has_numbers": _numbers(s, plan) != "[]",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rdagent.playbook.catalogue import (
     MOVES,
+    NAMES,
     PLAN_MOVES,
     WORDS,
     Entry,
@@ -185,7 +186,12 @@ def merge_plan(parents: tuple[Experiment, ...]) -> Plan | None:
     for m in members:
         counts[m["family"]] = counts.get(m["family"], 0) + 1
         number = counts[m["family"]]
-        named.append({**m, "name": m["family"] + (f"_{number}" if number > 1 else "")})
+        named.append(
+            {
+                **m,
+                "name": NAMES.get(m["family"], m["family"]) + (f"_{number}" if number > 1 else ""),
+            }
+        )
     plans = [plan_of(parent) for parent in parents]
     seeds = 3 if any(m["family"] in SEEDED for m in members) else 1
     merged: Plan = {"entry": "blend", "members": named, "seeds": seeds}

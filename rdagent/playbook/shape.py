@@ -49,6 +49,7 @@ class Shape(Record):
     missing: bool = False
     image: tuple[int, int, int] | None = None
     """Height, width and channels where the numeric columns are pixels in row order."""
+    pixel_max: float = 1.0
     labels: Columns = ()
     """Labels as the train file spells them; empty for numbers."""
     positive: str | None = None
@@ -125,6 +126,8 @@ def _column_kinds(c: Competition, train: Frame, test: Frame) -> dict[str, Any]:
     used = [column for columns in kinds.values() for column in columns]
     missing = bool(train[used].isna().any().any() or test[used].isna().any().any())
     found: dict[str, Any] = {kind: tuple(columns) for kind, columns in kinds.items()}
+    if image:
+        found["pixel_max"] = float(train[image[1]].to_numpy().max()) or 1.0
     return found | {"missing": missing, "image": image[0] if image else None}
 
 
