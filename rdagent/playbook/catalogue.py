@@ -222,8 +222,8 @@ PARAMS: dict[str, dict[str, Any]] = {
                  "features": 0.6},
     "xgboost": {"depth": [3, 5], "trees": 200, "rate": 0.05, "l2": 1.0, "features": 0.6},
     "catboost": {"depth": [5], "trees": 300, "rate": 0.06, "l2": 3.0},
-    "as_it_is": {"rescale": [False, True]},
-    "finetuned": {"rescale": [True, False], "epochs": [30, 10], "rate": 0.001, "keep": 0.0,
+    "as_it_is": {"rescale": False},
+    "finetuned": {"rescale": [True, False], "epochs": [30, 10], "rate": 0.001, "keep": 0.2,
                   "trees": [60, 20, 150], "target": "plain"},
     "on_top": {"C": [0.1, 0.01, 1.0]},
     "torch": {"rate": 0.001, "head": 5, "moves": False},
@@ -270,9 +270,9 @@ MOVES: dict[str, dict[str, list[Any]]] = {
                 "rate": [0.02, 0.05, 0.1], "l2": [0.1, 1.0, 10.0], "target": ["plain", "log"]},
     "catboost": {"depth": [[3], [5], [6], [8]], "rate": [0.03, 0.06, 0.08], "l2": [1.0, 3.0, 10.0],
                  "target": ["plain", "log"]},
-    "as_it_is": {},
+    "as_it_is": {"rescale": [False, True]},
     "finetuned": {"shifts": [0, 4, 8], "epochs": [[3, 6], [30, 10], [60, 120]],
-                  "rate": [0.0003, 0.001, 0.003], "keep": [0.0, 0.2, 0.4],
+                  "keep": [0.0, 0.2, 0.4], "rate": [0.0003, 0.001, 0.003],
                   "trees": [[10, 20], [60, 20, 150], [150, 300]]},
     "on_top": {"C": [[0.001, 0.003], [0.1, 0.01, 1.0]], "shifts": [0, 4, 8]},
     "torch": {"moves": [False, True], "epochs": [10, 30, 60], "rate": [0.0003, 0.001, 0.003],
@@ -291,6 +291,7 @@ WORDS: dict[str, str] = {
     "C": "penalty", "alpha": "penalty", "interactions": "products of columns",
     "scale": "scaling of the numbers", "balanced": "class weights", "target": "target transform",
     "gamma": "kernel width", "shifts": "moved copies of the pictures", "layers": "size of layers",
+    "rescale": "input scaling fitted anew",
     "epochs": "passes over the rows", "features": "share of columns a cut may use",
     "trees": "number of trees", "rate": "step size", "min_leaf": "rows a leaf needs",
     "leaves": "leaves a tree", "l2": "shrinking of leaves", "depth": "depth of trees",
@@ -349,6 +350,8 @@ def member(entry: Entry, f: Facts) -> dict[str, Any]:
     params |= entry.params
     if f.s.problem != "value":
         params["target"] = "plain"
+    for name, ladder in MOVES[entry.family].items():
+        params.setdefault(name, ladder[0])  # spelt out, so that no step repeats a program
     for name in _not_meant(entry.family, f):
         params.pop(name, None)
     return {"name": NAMES.get(entry.family, entry.family), "family": entry.family, "params": params}

@@ -11,9 +11,16 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-OURS = set(
-    ["INPUT", "STATE", "SEED", "CORES", "DEADLINE", "INNER_FOLDS", "CHEAP_ROWS", "SEEDS", "MAX_ROWS", "ID", "TARGET", "TARGETS", "POSITIVE", "LABEL_OF", "LABELS", "COLUMN", "COLUMNS", "GROUP", "TIME", "NUMERIC", "PIXELS", "CATEGORICAL", "MANY", "TEXT", "DATES", "PARTS", "NUMBERS", "MEMBERS", "GRID", "PREVIOUS", "SHAPE", "NO_KNOB", "MOVES", "features", "date_parts", "dense", "for_trees", "guess", "tune", "learn", "predict", "answer", "main", "metric", "finish", "tune_finish", "quality", "in_time", "inner_folds", "out_of_fold", "hill_climb", "blend_weights", "write_probabilities", "Shifted", "SoftSVC", "Boosted", "AsItIs", "FineTuned", "PreviousView", "TunedNetwork", "load_network", "to_input", "as_logits", "last_layer", "load_previous", "previous_input", "previous_codes", "by_our_codes", "tuned_network"]
-)
+_OURS = """
+    INPUT STATE SEED CORES DEADLINE INNER_FOLDS CHEAP_ROWS SEEDS MAX_ROWS ID TARGET TARGETS
+    POSITIVE LABEL_OF LABELS COLUMN COLUMNS GROUP TIME NUMERIC PIXELS CATEGORICAL MANY TEXT DATES
+    PARTS NUMBERS MEMBERS GRID PREVIOUS SHAPE NO_KNOB MOVES features date_parts dense for_trees
+    guess tune learn predict answer main metric finish tune_finish quality in_time inner_folds
+    out_of_fold hill_climb blend_weights write_probabilities Shifted SoftSVC Boosted AsItIs
+    FineTuned PreviousView TunedNetwork load_network to_input as_logits last_layer load_previous
+    previous_input previous_codes by_our_codes tuned_network
+"""
+OURS = set(_OURS.split())
 """Names of the program's own; the user's are renamed where they meet them."""
 
 Top = ast.ClassDef | ast.FunctionDef | ast.Assign | ast.AnnAssign

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rdagent.playbook.module_code import Extracted, extract
 from rdagent.records import Record
 
 if TYPE_CHECKING:
@@ -75,8 +76,6 @@ def read_previous(c: Competition) -> Previous | None:
 def _look(path: str, _time: int, checkpoint: str, code: tuple[str, ...]) -> Previous:
     data = unpacked(Path(path))
     if data.startswith(b"PK"):  # torch saves zip archives
-        from rdagent.playbook.module_code import extract
-
         found = extract([Path(name) for name in code])
         return Previous.model_validate({
             "checkpoint": checkpoint, "library": "torch" if found.network else "unknown",
@@ -89,14 +88,14 @@ def _look(path: str, _time: int, checkpoint: str, code: tuple[str, ...]) -> Prev
     estimator = named[0]
     own = None
     if b"__main__" in data:  # classes of its own code
-        from rdagent.playbook.module_code import extract
-
         own = extract([Path(name) for name in code], everything=True)
     how = "epochs" if estimator in _EPOCHS else "trees" if estimator in _TREES else "none"
+    found = own or Extracted()
     return Previous.model_validate({
         "checkpoint": checkpoint, "library": "sklearn", "kind": _kind(data), "how": how,
-        "estimator": estimator, "network": estimator.startswith("MLP"), "code": own.source if own else "", "imports": own.imports if own else (),
+        "estimator": estimator, "network": estimator.startswith("MLP"),
         "probabilities": estimator not in _NO_PROBABILITIES,
+        "code": found.source, "imports": found.imports,
     })  # fmt: skip
 
 
@@ -122,7 +121,14 @@ def unpacked(path: Path) -> bytes:
     if magic.startswith(b"\x78"):
         with path.open("rb") as file:
             return zlib.decompressobj().decompress(file.read(LOOKED_AT), LOOKED_AT)
-    openers = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
-    opener = openers.get(magic[:2], open)
-    with opener(path, "rb") as file:
-        return bytes(file.read(LOOKED_AT))
+    if magic.startswith(b"\x1f\x8b"):
+        with gzip.open(path) as file:
+            return file.read(LOOKED_AT)
+    if magic.startswith(b"BZ"):
+        with bz2.open(path) as file:
+            return file.read(LOOKED_AT)
+    if magic.startswith(b"\xfd7zXZ"):
+        with lzma.open(path) as file:
+            return file.read(LOOKED_AT)
+    with path.open("rb") as file:
+        return file.read(LOOKED_AT)

@@ -7,9 +7,6 @@ sorted and cut down to what the program uses.
 from __future__ import annotations
 
 import json
-import re
-import sys
-import textwrap
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -17,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from rdagent.playbook.metric_code import base_name, metric_code, quantile
 from rdagent.playbook.previous import Previous
+from rdagent.playbook.source import assemble, literal, mapping, names
 from rdagent.records import Hypothesis, Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import jinja2
 
     from rdagent.playbook.shape import Shape
@@ -30,6 +26,8 @@ if TYPE_CHECKING:
 Plan = dict[str, Any]
 CUT = "# ---\n"
 CHEAP_ROWS = 20_000
+KNOBBED = {"threshold", "prior", "cuts", "temperature"}
+"""Ways from predictions to answers that have something to tune."""
 TREES = {"boosting", "extra_trees", "forest", "lightgbm", "xgboost", "catboost"}
 DENSE = {"linear", "kernel", "gaussian_process", "neighbours", "network", "on_top"}
 CORES = {"extra_trees", "forest", "lightgbm", "xgboost", "catboost"}
@@ -64,6 +62,7 @@ def render(c: Competition, s: Shape, hypothesis: Hypothesis, previous: Previous 
     plan = hypothesis.plan
     facts = _facts(c, s, plan) | {"previous": previous}
     blocks, families = [], [m["family"] for m in plan["members"]]
+    facts["fixed_labels"] = bool({*PREVIOUS, "torch"}.intersection(families))
     facts["topics"] = bool(s.text) and bool(TOPICS.intersection(families))
     for name, users in (("previous", PREVIOUS), ("trees", TREES), ("dense", DENSE)):
         if users.intersection(families):
@@ -77,7 +76,7 @@ def render(c: Competition, s: Shape, hypothesis: Hypothesis, previous: Previous 
     imports = [line for block in blocks for line in block[0]] + list(facts["metric"].imports)
     facts["members"] = "\n\n\n".join(code for _, code in blocks)
     main_imports, body = _block("main", facts)
-    source = _assemble(hypothesis, s, [*main_imports, *imports, *_ALWAYS], body)
+    source = assemble(hypothesis, s, [*main_imports, *imports, *_ALWAYS], body)
     note = {"hypothesis": hypothesis.model_dump(mode="json")}
     return Program(files={"main.py": source, "plan.json": json.dumps(note, indent=1)})
 
@@ -89,7 +88,7 @@ def render_floor(c: Competition, s: Shape, hypothesis: Hypothesis) -> Program:
     centre = "median()" if base in ("mae", "medae", "smape", "mape", "rmsle") else "mean()"
     centre = f"quantile({quantile(c.metric)})" if base == "pinball" else centre
     imports, body = _block("floor", facts | {"centre": centre})
-    return Program(files={"main.py": _assemble(hypothesis, s, imports, body)})
+    return Program(files={"main.py": assemble(hypothesis, s, imports, body)})
 
 
 def _facts(c: Competition, s: Shape, plan: Plan) -> dict[str, Any]:
@@ -104,9 +103,10 @@ def _facts(c: Competition, s: Shape, plan: Plan) -> dict[str, Any]:
     return {
         "c": c, "s": s, "id": c.id_column, "targets": targets, "columns": c.prediction_columns,
         "output": c.output, "group": c.group_column, "time": None if c.group_column else time,
-        "metric": code, "mode": mode, "knobbed": mode in ("threshold", "prior", "cuts", "temperature"),
+        "metric": code, "mode": mode, "knobbed": mode in KNOBBED,
         "plan_members": members, "cores": any(m["family"] in CORES for m in members),
-        "pixel_max": s.pixel_max, "inner_folds": plan.get("inner_folds", 3), "cheap_rows": CHEAP_ROWS,
+        "pixel_max": s.pixel_max, "cheap_rows": CHEAP_ROWS,
+        "inner_folds": plan.get("inner_folds", 3),
         "seeds": plan.get("seeds", 1), "max_rows": plan.get("max_rows"),
         "ratios": plan.get("ratios", False), "row_stats": plan.get("row_stats", False),
         "numbers": _numbers(s, plan), "has_numbers": _numbers(s, plan) != "[]",
@@ -200,85 +200,6 @@ def _environment() -> jinja2.Environment:
     )
     first = lambda value: value[0] if isinstance(value, list) else value  # noqa: E731
     environment.globals |= {
-        "py": _literal, "names": names, "mapping": _mapping, "grid": grid, "first": first
+        "py": literal, "names": names, "mapping": mapping, "grid": grid, "first": first
     }  # fmt: skip
     return environment
-
-
-def _literal(value: Any) -> str:
-    """A Python literal, strings in double quotes."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
-
-
-def _mapping(items: dict[str, str]) -> str:
-    text = ", ".join(f"{_literal(k)}: {_literal(v)}" for k, v in items.items())
-    return _wrapped("{", text, "}")
-
-
-def names(columns: Iterable[str]) -> str:
-    """A list literal; numbered names as a comprehension, long lists over several lines."""
-    columns = list(columns)
-    found = re.fullmatch(r"(.*?)(\d+)", columns[0]) if len(columns) > 9 else None
-    if found:
-        prefix, start, width = found.group(1), int(found.group(2)), len(found.group(2))
-        for number in ("{i}", f"{{i:0{width}}}"):
-            same = [prefix + number.format(i=start + i) for i in range(len(columns))]
-            if same == columns and not set('{}"\\').intersection(prefix):
-                span = f"{start}, {start + len(columns)}" if start else f"{len(columns)}"
-                return f'[f"{prefix}{number}" for i in range({span})]'
-    return _wrapped("[", ", ".join(_literal(column) for column in columns), "]")
-
-
-def _wrapped(left: str, text: str, right: str) -> str:
-    if len(text) < 76:
-        return left + text + right
-    # Only breaks between items: a name may hold spaces.
-    pieces, lines = re.split(r"(?<=\"), (?=\")", text), [""]
-    for piece in pieces:
-        if len(lines[-1]) + len(piece) > 92:
-            lines.append("")
-        lines[-1] += (" " if lines[-1] else "") + piece + ","
-    return left + "\n" + "\n".join("    " + line for line in lines) + "\n" + right
-
-
-def _assemble(hypothesis: Hypothesis, s: Shape, imports: list[str], body: str) -> str:
-    story = f"Why: {hypothesis.reason}"
-    run = (
-        "    python ./workspace_input/main.py\n\n"
-        f"learns from {s.train_file}, keeps what it learnt in workspace_input/models and writes\n"
-        "submission.csv. Run again, it finds that and goes straight to prediction."
-    )
-    lines = [*_fill(hypothesis.statement), "", *_fill(story), "", run]
-    head = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
-    text = f'"""{head}\n"""\n\n{_imports(imports, body)}\n\n{body}\n'
-    text = re.sub(r"[ \t]+\n", "\n", text)
-    return re.sub(r"\n{4,}", "\n\n\n", text)
-
-
-def _fill(text: str) -> list[str]:
-    return textwrap.wrap(" ".join(text.split()), 96)
-
-
-def _imports(lines: list[str], body: str) -> str:
-    """Joined and sorted, standard library first; only what the body uses."""
-    whole: set[str] = set()
-    parts: dict[str, set[str]] = {}
-    for line in lines:
-        if found := re.match(r"from (\S+) import (.+)", line):
-            parts.setdefault(found.group(1), set()).update(found.group(2).split(", "))
-        elif line.startswith("import "):
-            whole.add(line)
-    used = lambda name: re.search(rf"\b{re.escape(name.split(' as ')[-1])}\b", body)  # noqa: E731
-    groups: tuple[list[str], list[str]] = ([], [])
-    for line in sorted(whole):
-        module = line.split()[1]
-        if used(line.split()[-1] if " as " in line else module):
-            groups[module.split(".")[0] not in sys.stdlib_module_names].append(line)
-    for module, found_names in sorted(parts.items()):
-        kept = sorted(name for name in found_names if used(name))
-        if kept:
-            text = f"from {module} import {', '.join(kept)}"
-            if len(text) > 100:
-                text = f"from {module} import (\n    " + ",\n    ".join(kept) + ",\n)"
-            groups[module.split(".")[0] not in sys.stdlib_module_names].append(text)
-    return "\n\n".join("\n".join(group) for group in groups if group)

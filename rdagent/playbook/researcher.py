@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from rdagent.errors import RDAgentError
 from rdagent.playbook.catalogue import Facts, facts_of
-from rdagent.playbook.metric_code import base_name
 from rdagent.playbook.previous import read_previous
 from rdagent.playbook.render import render, render_floor
 from rdagent.playbook.repairs import lighter, without_package
@@ -158,11 +157,11 @@ def _improve(context: Context, parent: Experiment, plan: dict[str, Any], text: s
 def _with_data(reason: str, f: Facts) -> str:
     """The reason with what it was chosen for."""
     s = f.s
-    kinds = [(len(s.numeric), "pixels" if s.image else "numeric"), (len(s.categorical), "categorical"),
-             (len(s.many), "many-valued"), (len(s.text), "text"), (len(s.dates), "date")]  # fmt: skip
-    found = ", ".join(f"{n} {kind}" for n, kind in kinds if n)
+    kinds = {"pixels" if s.image else "numeric": s.numeric, "categorical": s.categorical}
+    kinds |= {"many-valued": s.many, "text": s.text, "date": s.dates}
+    found = ", ".join(f"{len(columns)} {kind}" for kind, columns in kinds.items() if columns)
     missing = ", some missing" if s.missing else ""
-    return f"{reason} The data: about {s.rows} rows, columns {found}{missing}; {base_name(f.c.metric)}."
+    return f"{reason} Seen here: about {s.rows} rows; columns: {found}{missing}; {f.c.metric}."
 
 
 def _lesson(experiment: Experiment, accepted: bool) -> str:

@@ -72,8 +72,8 @@ def next_move(
     gains = _gains(experiments)
     move, new = max(moves, key=lambda x: _promise(x[0], plan.get("move"), gains))
     before, after = move["from"], move["to"]
-    words = WORDS.get(move["parameter"], move["parameter"])
-    text = f"{words[0].upper()}{words[1:]}: {_say(after)} instead of {_say(before)}"
+    words = WORDS.get(move["parameter"], str(move["parameter"]))
+    text = f"{words[:1].upper()}{words[1:]}: {_say(after)} instead of {_say(before)}"
     return new | {"move": move}, text
 
 
@@ -164,7 +164,7 @@ def _promise(
 ) -> tuple[float, float]:
     """A step that helped is taken again, one that failed waits; else the catalogue's order."""
     known = gains.get((move["family"], move["parameter"], move["up"]), 0.0)
-    on = bool(last) and all(move[k] == (last or {})[k] for k in ("family", "parameter", "up"))
+    on = last is not None and all(move[k] == last[k] for k in ("family", "parameter", "up"))
     down = 0.5 if not move["up"] else 0.0
     return known + (1.0 if on and known > 0 else 0.0), -(move["place"] + down)
 
@@ -179,19 +179,17 @@ def merge_plan(parents: tuple[Experiment, ...]) -> Plan | None:
             if look not in seen and len(members) < SPEND:
                 seen.add(look)
                 members.append(m)
+    if any(m["family"] == "finetuned" for m in members):  # what it grew out of adds little
+        members = [m for m in members if m["family"] != "as_it_is"]
     if len(members) < 2:
         return None
     counts: dict[str, int] = {}
     named = []
     for m in members:
-        counts[m["family"]] = counts.get(m["family"], 0) + 1
-        number = counts[m["family"]]
-        named.append(
-            {
-                **m,
-                "name": NAMES.get(m["family"], m["family"]) + (f"_{number}" if number > 1 else ""),
-            }
-        )
+        family = str(m["family"])
+        number = counts[family] = counts.get(family, 0) + 1
+        name = NAMES.get(family, family) + (f"_{number}" if number > 1 else "")
+        named.append({**m, "name": name})
     plans = [plan_of(parent) for parent in parents]
     seeds = 3 if any(m["family"] in SEEDED for m in members) else 1
     merged: Plan = {"entry": "blend", "members": named, "seeds": seeds}

@@ -103,7 +103,8 @@ def _shape(stamps: tuple[tuple[str, int], ...], competition: str, view: str) -> 
 
 
 def _read(path: Path, separator: str, **options: Any) -> Frame:
-    return pd.read_csv(path, sep=separator, nrows=PREVIEW_ROWS, low_memory=False, **options)
+    table: Frame = pd.read_csv(path, sep=separator, nrows=PREVIEW_ROWS, low_memory=False, **options)
+    return table
 
 
 def _column_kinds(c: Competition, train: Frame, test: Frame) -> dict[str, Any]:
@@ -221,7 +222,7 @@ def _targets(c: Competition, train: Frame, path: Path, separator: str) -> dict[s
     facts |= {"labels": tuple(labels), "minority": float(shares.min() * len(shares))}
     facts["ordered"] = all(re.fullmatch(r"-?\d+(\.0)?", label) for label in labels)
     if c.output == "probability":
-        by_value = {train[column].loc[i]: text for i, text in spelling.items()}
+        by_value = dict(zip(train.loc[spelling.index, column], spelling, strict=True))
         by_text = {str(value): text for value, text in by_value.items()}
         label_of = {
             name: str(by_value.get(label, by_text.get(str(label), label)))
@@ -235,9 +236,10 @@ def _targets(c: Competition, train: Frame, path: Path, separator: str) -> dict[s
 
 def _number_target(known: Frame) -> dict[str, Any]:
     values = known.to_numpy(dtype=float)
-    first = pd.Series(values[:, 0])
+    first = values[:, 0] - values[:, 0].mean()
+    skew = float((first**3).mean() / ((first**2).mean() ** 1.5 + 1e-12))
     nonnegative = bool(values.min() >= 0)
-    skewed = nonnegative and bool(abs(float(first.skew())) > 1.0)
+    skewed = nonnegative and abs(skew) > 1.0
     integer = bool((values == np.round(values)).all())
     return {"problem": "value", "nonnegative": nonnegative, "skewed": skewed, "integer": integer}
 
