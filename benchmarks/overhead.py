@@ -100,6 +100,9 @@ class Rounds:
         self.programs, self.scoring = programs, scoring
         self.rows: list[tuple[float, float, float, float]] = []
 
+    def opened(self, folder: Path) -> None:
+        """Nothing to show."""
+
     def stage(self, text: str) -> None:
         """Nothing to show."""
 

@@ -71,17 +71,21 @@ def play(command: str, argv: Sequence[str] | None) -> int:
         screen.stage("loading")
         from rdagent.play import run
 
-        journal, folder = run(
-            flags.competition,
-            command=command,
-            loop_n=flags.loop_n,
-            timeout=timeout,
-            seed=flags.seed,
-            hints=tuple(flags.hint),
-            resume=Path(flags.resume) if flags.resume else None,
-            settings=settings,
-            observer=screen,
-        )
+        try:
+            journal, folder = run(
+                flags.competition,
+                command=command,
+                loop_n=flags.loop_n,
+                timeout=timeout,
+                seed=flags.seed,
+                hints=tuple(flags.hint),
+                resume=Path(flags.resume) if flags.resume else None,
+                settings=settings,
+                observer=screen,
+            )
+        except KeyboardInterrupt:
+            screen.stopped()
+            return 130
         screen.summary(journal, folder)
     return 0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rdagent.errors import InvalidSubmissionError
+from rdagent.errors import GradingError, InvalidSubmissionError
 from rdagent.gates import read_submission
 from rdagent.graders.hidden import HiddenGrader
 from rdagent.interfaces import Runner
@@ -171,13 +171,13 @@ class Evaluator:
             result.hidden = pd.concat(hidden)
             if n == 0 and len(views) > 1 and best is not None:
                 result.comparison = self.compare(result.hidden, best)
-                if result.comparison.high < 0:
+                if result.comparison is not None and result.comparison.high < 0:
                     result.marks.append("stopped after the first fold: clearly below the best")
                     break
-        self._score(id, attempt, result, best)
         test = combine(tests, self.competition)
         write_submission(self.folder.submission(id), self.competition, test)
         self._save_predictions(id, result.hidden)
+        self._score(id, attempt, result, best)
         return result
 
     def _score(self, id: int, attempt: int, result: Evaluation, best: int | None) -> None:
@@ -188,16 +188,24 @@ class Evaluator:
                 result.error = "scores.csv has no finite score in a row `ensemble` (or any row)"
             return
         assert result.hidden is not None
-        result.score = self.grader.score(result.hidden, "search")
+        try:
+            result.score = self.grader.score(result.hidden, "search")
+        except (GradingError, InvalidSubmissionError) as error:
+            result.error = str(error)
+            return
         if best is not None:
             result.comparison = self.compare(result.hidden, best)
-        if not np.isfinite(result.score.value):
-            result.error, result.score = "its score is not a finite number", None
 
-    def compare(self, hidden: pd.DataFrame, best: int) -> Comparison:
-        """Paired, on the search rows that both have; positive: better than the best."""
+    def compare(self, hidden: pd.DataFrame, best: int) -> Comparison | None:
+        """Paired, on the search rows that both have; positive: better than the best.
+
+        None where the metric is undefined for one of them (a rank of constants, say).
+        """
         assert self.grader is not None
-        return self.grader.compare(hidden, self.hidden(best), "search")
+        try:
+            return self.grader.compare(hidden, self.hidden(best), "search")
+        except GradingError:
+            return None
 
     def hidden(self, id: int) -> pd.DataFrame:
         """Predictions of hidden rows of a finished experiment, indexed by row of train."""
@@ -305,8 +313,11 @@ def _sources(key: pd.DataFrame) -> dict[str, tuple[np.ndarray, pd.Index]]:
 
 def self_reported(workdir: Path, competition: Competition) -> Score | None:
     """The program's own word: the `ensemble` row of `scores.csv`, else its best row."""
+    path = workdir / "scores.csv"
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > 1_000_000:
+        return None  # the file is the program's: it may be anything
     try:
-        values = pd.read_csv(workdir / "scores.csv", index_col=0).iloc[:, 0]
+        values = pd.read_csv(path, index_col=0).iloc[:, 0]
         numbers = pd.to_numeric(values, errors="coerce").dropna()
     except (OSError, ValueError, IndexError):
         return None

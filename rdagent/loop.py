@@ -72,6 +72,7 @@ class Agent:
         try:
             if not self.journal.finished:
                 self.floor()
+            self.catch_up()
             while (reason := self.limit_reached()) is None:
                 self.round(*self.policy.choose(self.journal))
         except KeyboardInterrupt:
@@ -108,13 +109,24 @@ class Agent:
         hypothesis, program = self.researcher.floor(context)
         self.append(Proposed(id=0, hypothesis=hypothesis))
         self.append(Written(id=0, program=program))
-        experiment = self.finish(0, self.evaluate(0, 0), started, context)
-        if experiment.error:
-            log = experiment.attempts[-1].executions[-1].log if experiment.attempts else ""
+        result = self.evaluate(0, 0)
+        executions = self.journal.experiments[0].attempts[-1].executions
+        if failed := next((e for e in executions if e.error), None):
             raise SetupError(
-                f"even the baseline program fails here ({experiment.error}): "
-                f"see `rdagent doctor`. Its last words: {' '.join(log.split())[-300:]}"
+                f"even the baseline program fails here ({failed.error}): "
+                f"see `rdagent doctor`. Its last words: {' '.join(failed.log.split())[-300:]}"
             )
+        if result.error:  # a constant has no rank correlation, and its submission is valid
+            result.marks.append(f"no score: {result.error}")
+            result.error = None
+        self.finish(0, result, started, context)
+
+    def catch_up(self) -> None:
+        """Deliver a best that the agent was killed before it could deliver."""
+        best = self.journal.best()
+        last = self.journal.deliveries[-1] if self.journal.deliveries else None
+        if best and (last is None or (last.experiment < best.id and last.kind != "refit")):
+            deliver_folds(self, best)
 
     def round(self, operator: Operator, parents: tuple[int, ...]) -> None:
         """One experiment: an idea becomes a program, which is repaired until it runs."""
@@ -159,7 +171,7 @@ class Agent:
     def finish(self, id: int, result: Evaluation, started: float, context: Context) -> Experiment:
         """Arithmetic decides, the researcher explains; a new best is delivered at once."""
         best, marks = self.journal.best(), list(result.marks)
-        accepted = result.score is not None and self.better(result, best)
+        accepted = result.error is None and self.better(result, best)
         if accepted and result.score is not None:
             # Any model leaps over the floor: only programs that learnt something compare.
             before = best.score if best is not None and best.id else None
@@ -180,11 +192,10 @@ class Agent:
         return self.journal.experiments[id]
 
     def better(self, result: Evaluation, best: Experiment | None) -> bool:
-        if best is None or best.score is None:
-            return True
+        if best is None or best.score is None or result.score is None:
+            return best is None or result.score is not None
         if result.comparison is not None:
             return result.comparison.delta > 0
-        assert result.score is not None
         sign = 1 if result.score.higher_is_better else -1
         return (result.score.value - best.score.value) * sign > 0
 

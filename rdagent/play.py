@@ -38,6 +38,8 @@ DEFAULT_ROUNDS = 5
 class Observer(Protocol):
     """Watches a run, such as the screen."""
 
+    def opened(self, folder: Path) -> None: ...
+
     def stage(self, text: str) -> None: ...
 
     def event(self, event: AnyEvent, journal: Journal) -> None: ...
@@ -45,6 +47,9 @@ class Observer(Protocol):
 
 class Silent:
     """Watches and says nothing."""
+
+    def opened(self, folder: Path) -> None:
+        """Nothing."""
 
     def stage(self, text: str) -> None:
         """Nothing."""
@@ -100,6 +105,7 @@ def run(
         seed = seed or 0
         folder = create_run(settings, known, command=command, seed=seed)
     writer = JournalWriter(folder.path, observer.event)
+    observer.opened(folder.path)
     try:
         agent = _assemble(
             folder, known, writer, settings, runner, sandbox, seed=seed,

@@ -36,6 +36,7 @@ class Screen:
 
     def __init__(self, command: str = "data_science", console: Console | None = None) -> None:
         self._command = command
+        self.folder: Path | None = None
         self.console = console or Console(highlight=False, emoji=False)
         self._journal = Journal()
         self._stage, self._since = "starting", time.monotonic()
@@ -57,6 +58,11 @@ class Screen:
 
     def warn(self, text: str) -> None:
         self.console.print(Text(f"! {text}", style="yellow"))
+
+    def opened(self, folder: Path) -> None:
+        """Where the run lies."""
+        self.folder = folder
+        self.console.print(Text(f"run: {os.path.relpath(folder)}", style="dim"))
 
     def stage(self, text: str) -> None:
         """What the agent does now."""
@@ -127,6 +133,14 @@ class Screen:
             ("what else", "an LLM researcher (a key) and a web page are coming: rdagent doctor"),
         ):
             out(Text(f"  {what:14} {how}"))
+
+    def stopped(self) -> None:
+        """The last words after a second Ctrl-C."""
+        if self._live.is_started:
+            self._live.stop()
+        if self.folder:
+            here = os.path.relpath(self.folder)
+            self.warn(f"Stopped at once. Go on: python -m rdagent.{self._command} --resume {here}")
 
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = []

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -195,4 +196,36 @@ def test_a_moved_run_resumes(tmp_path: Path) -> None:
     _, folder = play_toy(tmp_path, GOOD)
     moved = folder.rename(tmp_path / "elsewhere")
     journal, _ = play_toy(tmp_path, GOOD, FLOOR, resume=moved)
+    assert [e.id for e in journal.finished] == [0, 1, 2]
+
+
+def test_where_no_row_can_be_hidden_the_programs_own_word_ranks_and_is_called_so(
+    tmp_path: Path,
+) -> None:
+    """What an archive holds of a row nobody can tell: the floor has no score, and is delivered."""
+    with zipfile.ZipFile(make_toy(tmp_path) / "images.zip", "w") as archive:
+        archive.writestr("1.png", b"1234")
+    says = GOOD + 'Path("scores.csv").write_text(",roc_auc\\nensemble,0.7\\n")\n'
+    journal, folder = play_toy(tmp_path, GOOD, says, says.replace("0.7", "0.6"))
+    assert journal.experiments[0].error is None and "no score" in journal.experiments[0].marks[0]
+    assert "scores.csv" in (journal.experiments[1].error or "")
+    best = journal.best()
+    assert best is not None and best.id == 2 and best.score is not None
+    assert best.score.source == "self-reported" and best.score.value == 0.7
+    assert "program's own word" in (folder / "best" / "report.md").read_text()
+    assert [d.kind for d in journal.deliveries] == ["floor", "members", "refit"]
+
+
+def test_a_best_that_was_not_delivered_before_the_kill_is_delivered_on_resume(
+    tmp_path: Path,
+) -> None:
+    _, folder = play_toy(tmp_path, GOOD)
+    events = (folder / "events.jsonl").read_text().splitlines(keepends=True)
+    end = max(n for n, e in enumerate(events) if '"type":"experiment_finished"' in e)
+    (folder / "events.jsonl").write_text("".join(events[: end + 1]))
+    journal, _ = play_toy(tmp_path, GOOD, FLOOR, resume=folder)
+    assert [(d.experiment, d.kind) for d in journal.deliveries][:2] == [
+        (0, "floor"),
+        (1, "members"),
+    ]
     assert [e.id for e in journal.finished] == [0, 1, 2]
