@@ -152,10 +152,11 @@ class Agent:
                 if mended is None or any(mended == a.program for a in tried):
                     break
                 program = mended
-        except SetupError:
-            raise
-        except RDAgentError as error:  # a failed experiment is data
-            result = Evaluation(error=str(error))
+        except (SetupError, OSError):
+            raise  # a broken machine
+        except Exception as error:  # a failed experiment is data, also one that broke its author
+            known = isinstance(error, RDAgentError)
+            result = Evaluation(error=str(error) if known else f"{type(error).__name__}: {error}")
         self.finish(id, result, started, context)
 
     def evaluate(self, id: int, attempt: int) -> Evaluation:

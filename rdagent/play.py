@@ -118,6 +118,10 @@ def run(
             agent.note("steered after grading" if graded else "hint", hint)
         with _polite_stop():
             return agent.play(), folder.path
+    except OSError as error:
+        raise SetupError(
+            f"the machine failed ({error}): mend it, then go on with --resume {folder.path}"
+        ) from error
     finally:
         writer.close()
 

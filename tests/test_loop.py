@@ -94,6 +94,13 @@ def test_a_refit_that_disagrees_with_the_folds_is_not_delivered(tmp_path: Path) 
     assert last.reason in (folder / "best" / "report.md").read_text()
 
 
+def test_an_idea_that_breaks_its_researcher_costs_a_round_and_not_the_run(tmp_path: Path) -> None:
+    journal, _ = play_toy(tmp_path, GOOD, loop_n=2)  # there is no second program to write
+    assert journal.rounds == 2
+    assert journal.experiments[2].error == "IndexError: list index out of range"
+    assert journal.deliveries[-1].experiment == 1
+
+
 def test_a_machine_where_nothing_runs_is_a_sentence(tmp_path: Path) -> None:
     make_toy(tmp_path)
     with pytest.raises(SetupError):
