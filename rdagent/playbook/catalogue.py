@@ -243,9 +243,9 @@ LARGE_PARAMS: dict[str, dict[str, Any]] = {
 """What differs above `LARGE` rows."""
 
 MOVES: dict[str, dict[str, list[Any]]] = {
-    "linear": {"C": [[0.003, 0.01, 0.03], [1.0, 0.03, 0.3, 10.0], [30.0, 100.0, 300.0]],
-               "interactions": [False, True], "scale": ["standard", "quantile"],
-               "balanced": [False, True], "target": ["plain", "log", "power"]},
+    "linear": {"scale": ["standard", "quantile"], "interactions": [False, True],
+               "balanced": [False, True], "target": ["plain", "log", "power"],
+               "C": [[0.003, 0.01, 0.03], [1.0, 0.03, 0.3, 10.0], [30.0, 100.0, 300.0]]},
     "naive_bayes": {"characters": [False, True]},
     "kernel": {"gamma": [["scale"], ["scale", 0.01, 0.03, 0.1]], "shifts": [0, 4, 8],
                "C": [[0.1, 0.3], [1.0, 10.0], [3.0, 10.0, 30.0], [100.0]],

@@ -32,11 +32,11 @@ _TREES = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor",
           "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor")  # fmt: skip
 _NO_PROBABILITIES = ("SVC", "LinearSVC", "RidgeClassifier", "Perceptron", "SGDClassifier",
                      "PassiveAggressiveClassifier")  # fmt: skip
+_BOOSTING = ("LGBMClassifier", "LGBMRegressor", "XGBClassifier", "XGBRegressor")
 _OTHERS = ("LogisticRegression", "LogisticRegressionCV", "Ridge", "Lasso", "ElasticNet",
            "LinearRegression", "SVR", "KNeighborsClassifier", "KNeighborsRegressor",
            "DecisionTreeClassifier", "DecisionTreeRegressor", "GaussianProcessRegressor",
-           "LinearDiscriminantAnalysis", "LGBMClassifier", "LGBMRegressor", "XGBClassifier",
-           "XGBRegressor", "CatBoostClassifier", "CatBoostRegressor")  # fmt: skip
+           "LinearDiscriminantAnalysis", "CatBoostClassifier", "CatBoostRegressor")  # fmt: skip
 
 
 class Previous(Record):
@@ -45,8 +45,8 @@ class Previous(Record):
     checkpoint: str
     library: Literal["sklearn", "torch", "unknown"]
     kind: Literal["dict", "pipeline", "estimator"] = "estimator"
-    how: Literal["epochs", "trees", "none"] = "none"
-    """How training goes on: pass by pass, with more trees, or not at all."""
+    how: Literal["epochs", "trees", "boosting", "none"] = "none"
+    """Goes on by passes, more trees (`boosting`: LightGBM, XGBoost), or not at all."""
     estimator: str = ""
     network: bool = False
     """A scikit-learn MLP: its hidden layers can be read."""
@@ -82,14 +82,17 @@ def _look(path: str, _time: int, checkpoint: str, code: tuple[str, ...]) -> Prev
             "code": found.source, "imports": found.imports, "network_call": found.network,
             "prepare": found.prepare,
         })  # fmt: skip
-    named = [x for x in (*_EPOCHS, *_TREES, *_NO_PROBABILITIES, *_OTHERS) if _has(data, x)]
+    named = [
+        x for x in (*_BOOSTING, *_EPOCHS, *_TREES, *_NO_PROBABILITIES, *_OTHERS) if _has(data, x)
+    ]
     if not named or b"sklearn" not in data:
         return Previous(checkpoint=checkpoint, library="unknown")
     estimator = named[0]
     own = None
     if b"__main__" in data:  # classes of its own code
         own = extract([Path(name) for name in code], everything=True)
-    how = "epochs" if estimator in _EPOCHS else "trees" if estimator in _TREES else "none"
+    ways = {"epochs": _EPOCHS, "trees": _TREES, "boosting": _BOOSTING}
+    how = next((way for way, estimators in ways.items() if estimator in estimators), "none")
     found = own or Extracted()
     return Previous.model_validate({
         "checkpoint": checkpoint, "library": "sklearn", "kind": _kind(data), "how": how,

@@ -164,6 +164,8 @@ def _promise(
 ) -> tuple[float, float]:
     """A step that helped is taken again, one that failed waits; else the catalogue's order."""
     known = gains.get((move["family"], move["parameter"], move["up"]), 0.0)
+    # Where one direction failed the other is no better than a parameter not yet touched.
+    known += 0.3 * min(gains.get((move["family"], move["parameter"], not move["up"]), 0.0), 0.0)
     on = last is not None and all(move[k] == last[k] for k in ("family", "parameter", "up"))
     down = 0.5 if not move["up"] else 0.0
     return known + (1.0 if on and known > 0 else 0.0), -(move["place"] + down)
