@@ -56,13 +56,17 @@ class Screen:
             self._stage = ""
             self._live.stop()
 
+    def say(self, text: Text | str = "") -> None:
+        """A line above the live view, never broken: commands in it can be copied."""
+        self.console.print(text, soft_wrap=True)
+
     def warn(self, text: str) -> None:
-        self.console.print(Text(f"! {text}", style="yellow"))
+        self.say(Text(f"! {text}", style="yellow"))
 
     def opened(self, folder: Path) -> None:
         """Where the run lies."""
         self.folder = folder
-        self.console.print(Text(f"run: {os.path.relpath(folder)}", style="dim"))
+        self.say(Text(f"run: {os.path.relpath(folder)}", style="dim"))
 
     def stage(self, text: str) -> None:
         """What the agent does now."""
@@ -74,7 +78,7 @@ class Screen:
             case RunStarted():
                 c = event.competition
                 direction = "higher" if c["higher_is_better"] else "lower"
-                self.console.print(
+                self.say(
                     Text.assemble(
                         (c["id"], "bold"),
                         f"  {c['task']}, {c['metric']} ({direction} is better), "
@@ -85,13 +89,13 @@ class Screen:
                 if event.kind == "warning":
                     self.warn(event.text)
                 else:
-                    self.console.print(Text(f"  {event.text}", style="dim"))
+                    self.say(Text(f"  {event.text}", style="dim"))
             case ExperimentStarted() if not self.console.is_terminal:
-                self.console.print(Text(f"round {event.id}: {event.operator} ..."))
+                self.say(Text(f"round {event.id}: {event.operator} ..."))
             case Proposed() if not self.console.is_terminal:
-                self.console.print(Text(f"  {event.hypothesis.statement}"))
+                self.say(Text(f"  {event.hypothesis.statement}"))
             case ExperimentFinished() if not self.console.is_terminal:
-                self.console.print(Text(f"  {_outcome(journal.experiments[event.id])}"))
+                self.say(Text(f"  {_outcome(journal.experiments[event.id])}"))
             case Delivered() if not self.console.is_terminal:
                 self.console.print(
                     Text(f"  best/ holds experiment {event.experiment} ({event.kind})")
@@ -103,7 +107,7 @@ class Screen:
         """What came out, where it is, what to try next."""
         if self._live.is_started:
             self._live.stop()
-        out = self.console.print
+        out = self.say
         last = journal.deliveries[-1]
         best = journal.experiments[last.experiment]
         chosen = journal.chosen
