@@ -441,18 +441,18 @@ def test_a_step_that_helped_is_taken_again(tmp_path: Path) -> None:
     lost = played(2, first, 0.7, 1)
     other = PLAYBOOK.propose(after(context, start, lost, operator="improve"), (start,))
     assert other.plan["move"]["parameter"] != move["parameter"]
-    # A step in the middle of its ladder goes on in the same direction.
-    plan = start.hypothesis.plan
-    down = {**plan["members"][0]["params"], "C": [30.0, 100.0, 300.0]}
-    far = start.hypothesis.model_copy(
-        update={"plan": {**plan, "members": [{**plan["members"][0], "params": down}]}}
-    )
-    start = played(1, far, 0.6)
-    won = PLAYBOOK.propose(after(context, start, operator="improve"), (start,))
-    step = played(2, won, 0.9, 1)
-    again = PLAYBOOK.propose(after(context, start, step, operator="improve"), (step,))
-    assert (again.plan["move"]["parameter"], again.plan["move"]["up"]) == ("C", False)
-    assert won.plan["move"]["parameter"] == "C"
+    # A step that helped goes on in the same direction, as far as its ladder reaches.
+    boosting = next(e for e in ENTRIES if e.name == "boosting")
+    plan = draft_plan(boosting, _facts(context))
+    plan["members"][0]["params"]["features"] = 1.0
+    start = played(1, start.hypothesis.model_copy(update={"plan": plan}), 0.6)
+    taken, done = [], [start]
+    for id in (2, 3, 4):
+        context = after(context, *done, operator="improve")
+        step = PLAYBOOK.propose(context, (done[-1],))
+        done.append(played(id, step, 0.6 + id / 100, id - 1))
+        taken.append((step.plan["move"]["parameter"], step.plan["move"]["to"]))
+    assert taken == [("features", 0.7), ("features", 0.5), ("features", 0.3)]
 
 
 def test_merge_blends_parents_and_beats_nothing_by_accident(tmp_path: Path) -> None:

@@ -236,8 +236,8 @@ LARGE_PARAMS: dict[str, dict[str, Any]] = {
     "xgboost": {"depth": [6], "trees": 400},
     "catboost": {"depth": [6], "trees": 500, "rate": 0.08},
     "network": {"alpha": [0.001], "layers": "128, 64", "epochs": 20},
-    "extra_trees": {"min_leaf": [2], "trees": 200},
-    "forest": {"min_leaf": [2], "trees": 200},
+    "extra_trees": {"min_leaf": [2], "trees": 120},
+    "forest": {"min_leaf": [2], "trees": 120, "features": "sqrt"},
     "linear": {"C": [1.0], "alpha": [1.0, 10.0]},
 }
 """What differs above `LARGE` rows."""

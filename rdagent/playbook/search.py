@@ -142,7 +142,7 @@ def _index(ladder: list[Any], value: Any) -> int:
 
 
 def _gains(experiments: tuple[Experiment, ...]) -> dict[tuple[str, str, bool], float]:
-    """How often each kind of step raised the score: +1 a gain, -1 a loss."""
+    """How each kind of step did: +1 a gain, -1 a loss, older ones at half."""
     by_id = {e.id: e for e in experiments}
     gains: dict[tuple[str, str, bool], float] = {}
     for e in experiments:
@@ -155,7 +155,7 @@ def _gains(experiments: tuple[Experiment, ...]) -> dict[tuple[str, str, bool], f
             sign = 1 if e.score.higher_is_better else -1
             won = 1.0 if sign * (e.score.value - parent.score.value) > 0 else -1.0
         key = (move["family"], move["parameter"], move["up"])
-        gains[key] = gains.get(key, 0.0) + won
+        gains[key] = 0.5 * gains.get(key, 0.0) + won  # what happened last counts most
     return gains
 
 
