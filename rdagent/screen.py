@@ -97,9 +97,7 @@ class Screen:
             case ExperimentFinished() if not self.console.is_terminal:
                 self.say(Text(f"  {_outcome(journal.experiments[event.id])}"))
             case Delivered() if not self.console.is_terminal:
-                self.console.print(
-                    Text(f"  best/ holds experiment {event.experiment} ({event.kind})")
-                )
+                self.say(Text(f"  best/ holds experiment {event.experiment} ({event.kind})"))
             case _:
                 pass
 
