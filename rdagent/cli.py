@@ -78,7 +78,7 @@ def main(fn: Callable[P, int]) -> Callable[P, int]:
             code = fn(*args, **kwargs)
             sys.stdout.flush()
         except SetupError as error:
-            print(error, file=sys.stderr)
+            print(_plain(str(error)), file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("Stopped.", file=sys.stderr)
@@ -90,6 +90,11 @@ def main(fn: Callable[P, int]) -> Callable[P, int]:
         return code
 
     return run
+
+
+def _plain(text: str) -> str:
+    """One line that a terminal shows as it is, whatever a file name or a header holds."""
+    return "".join(x if x.isprintable() else repr(x)[1:-1] for x in text)
 
 
 def console() -> Console:
@@ -144,4 +149,4 @@ class Parser(argparse.ArgumentParser):
         missing = message.removeprefix("the following arguments are required: ")
         if missing != message:
             message = f"{missing} is missing"
-        self.exit(2, f"{message} ({self.prog} --help explains every flag)\n")
+        self.exit(2, _plain(f"{message} ({self.prog} --help explains every flag)") + "\n")
