@@ -15,6 +15,7 @@ import pandas as pd
 
 from rdagent.competition import read_test, read_train
 from rdagent.dealing import deal_groups, deal_rows, final_groups, final_rows, one_group_fold
+from rdagent.errors import SetupError
 from rdagent.records import Record
 from rdagent.row_files import Attached, find_attached
 from rdagent.row_order import order_predicts
@@ -101,14 +102,23 @@ def time_of(train: pd.DataFrame, c: Competition) -> np.ndarray | None:
 
 def save_split(split: Split, table: pd.DataFrame, run_dir: Path) -> None:
     """Write `split.json` and `folds.csv` into the run folder, the latter for the host alone."""
-    write_private(run_dir / "folds.csv", table.to_csv(index=False, lineterminator="\n"))
     (run_dir / "split.json").write_text(split.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    # Last, and whole or not at all: where it lies, the split is complete.
+    write_private(run_dir / "folds.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
 def load_split(run_dir: Path) -> tuple[Split, pd.DataFrame]:
-    """What `save_split` wrote."""
-    split = Split.model_validate_json((run_dir / "split.json").read_text(encoding="utf-8"))
-    table = pd.read_csv(run_dir / "folds.csv", dtype={"part": object, "group": object})
+    """What `save_split` wrote. Raises SetupError where that cannot be read any more."""
+    try:
+        split = Split.model_validate_json((run_dir / "split.json").read_text(encoding="utf-8"))
+        kinds = {"row": int, "fold": int, "part": object, "group": object}
+        table = pd.read_csv(run_dir / "folds.csv", dtype=kinds)
+        table[["row", "fold", "part"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise SetupError(
+            f"folds.csv or split.json of {run_dir.name} cannot be read, and nothing else knows "
+            "which rows were hidden: put them back, or start a new run"
+        ) from error
     return split, table
 
 
