@@ -86,7 +86,20 @@ def _header(path: Path, size: int, mtime: int) -> tuple[str, ...]:
         table = pd.read_csv(path, nrows=0, index_col=False, sep=_separator(path))
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise SetupError(_explain(path, error)) from error
+    if table.shape[1] == 1:
+        _check_separator(path, str(table.columns[0]))
     return tuple(map(str, table.columns))
+
+
+def _check_separator(path: Path, header: str) -> None:
+    """A single column whose name is a whole header: the file has another separator."""
+    ours = _separator(path)
+    for other, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (",", "commas")):
+        if other != ours and other in header:
+            wanted = "tabs" if ours == "\t" else "commas"
+            raise SetupError(
+                f"{path.name} parts its columns by {name}: save it with {wanted} instead"
+            )
 
 
 @lru_cache(maxsize=6)
@@ -167,12 +180,14 @@ def _check_bytes(path: Path) -> None:
         with _open(path) as file:
             start = file.read(2)
             if start in (b"\xff\xfe", b"\xfe\xff"):
-                raise SetupError(f"{path.name} is UTF-16: save it as UTF-8")
+                raise SetupError(f"{path.name} is UTF-16 or UTF-32: save it as UTF-8")
             chunk = start
             while chunk:
                 if (at := chunk.find(b"\0")) >= 0:
                     lines += chunk.count(b"\n", 0, at)
-                    raise SetupError(f"{path.name} has a NUL byte on line {lines}: save it anew")
+                    raise SetupError(
+                        f"{path.name} has a NUL byte on line {lines}: save it as text in UTF-8"
+                    )
                 lines += chunk.count(b"\n")
                 chunk = file.read(_CHUNK)
     except (OSError, EOFError, IndexError, zipfile.BadZipFile) as error:
