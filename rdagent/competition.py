@@ -48,6 +48,9 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "prev_model_code": (str, list),
     "prev_model_trained_on_train": (bool, str),
 }
+_KINDS: dict[type, str] = {
+    str: "a text", bool: "true or false", list: "a list of texts", dict: "a table (column = label)",
+}  # fmt: skip
 
 
 def examples_dir() -> Path:
@@ -74,8 +77,9 @@ def load_competition(competition_id: str, root: Path, *, finetune: bool = False)
     `finetune` demands a usable `prev_model/`; without it `prev_model` is None.
     """
     folder = _find_folder(competition_id, root.absolute())
+    competition_id = folder.name
     answers = folder.parent / "eval" / competition_id
-    _refuse_answers(folder, answers)
+    _refuse_files(folder, answers)
     said = _read_toml(folder)
     description = _read_description(folder, competition_id)
     train, test, sample = _find_tables(folder)
@@ -136,6 +140,7 @@ def read_sample(c: Competition) -> pd.DataFrame:
 
 def _find_folder(competition_id: str, root: Path) -> Path:
     there = list_competitions(root)
+    competition_id = competition_id.rstrip("/")  # shells complete folder names with it
     if not root.is_dir():
         raise SetupError(
             f"there is no data folder {root}: set DS_LOCAL_DATA_PATH to the folder that holds "
@@ -155,35 +160,54 @@ def _find_folder(competition_id: str, root: Path) -> Path:
 def _listed(root: Path) -> str:
     there = list_competitions(root)
     more = f" and {len(there) - 20} more" if len(there) > 20 else ""
-    return f"there are {', '.join(there[:20])}{more}" if there else "it holds no competition"
+    return (
+        f"there are {', '.join(there[:20])}{more}"
+        if there
+        else (
+            "it holds none; put a folder with train.csv there, or unset DS_LOCAL_DATA_PATH to play "
+            "the examples"
+        )
+    )
 
 
-def _refuse_answers(folder: Path, answers: Path) -> None:
-    """Programs read the competition folder; the answers must not lie in it."""
+def _refuse_files(folder: Path, answers: Path) -> None:
+    """Programs read the competition folder: no answers may lie in it, and nothing unreadable."""
     known: dict[int, list[Path]] = {}
     if answers.is_dir():
         for path in answers.rglob("*"):
             if path.is_file() and path.suffix not in (".py", ".md") and path.stat().st_size:
                 known.setdefault(path.stat().st_size, []).append(path)
-    for where, folders, names in os.walk(folder, followlinks=False):
-        links = [x for x in folders if (Path(where) / x).is_symlink()]
-        for name in names:
-            path = Path(where) / name
-            shown = path.relative_to(folder)
-            if stem_of(name) == "submission_test":
-                raise SetupError(f"{shown} in {folder.name} holds answers: move it to {answers}")
-            if not known or not path.is_file():
-                continue
+    for where, folders, names in os.walk(folder):
+        here = Path(where)
+        for path in (here / name for name in names):
+            shown = f"{path.relative_to(folder)} in {folder.name}"
+            if not path.is_file():
+                what = "leads nowhere" if path.is_symlink() else "is neither file nor folder"
+                raise SetupError(f"{shown} {what}: remove it, or put the file itself there")
+            if stem_of(path.name) == "submission_test":
+                raise SetupError(f"{shown} holds answers: move it to {answers}")
             for answer in known.get(path.stat().st_size, ()):
                 if filecmp.cmp(path, answer, shallow=False):
                     raise SetupError(
-                        f"{shown} in {folder.name} is identical to the answers "
+                        f"{shown} is identical to the answers "
                         f"(eval/{folder.name}/{answer.name}): remove it from the competition folder"
                     )
-        for name in links:
-            target = (Path(where) / name).resolve()
-            if answers.exists() and answers.resolve().is_relative_to(target):
-                raise SetupError(f"{name} in {folder.name} links to the answers: remove the link")
+        for path in (here / name for name in folders):
+            _refuse_folder(path, answers, f"{path.relative_to(folder)} in {folder.name}")
+
+
+def _refuse_folder(path: Path, answers: Path, shown: str) -> None:
+    if path.is_symlink():
+        target = path.resolve()
+        if answers.exists() and answers.resolve().is_relative_to(target):
+            raise SetupError(f"{shown} links to the answers: remove the link")
+        if path.parent.resolve().is_relative_to(target):
+            raise SetupError(f"{shown} links to a folder that it lies in: remove the link")
+    table = suffix_of(path.name) and (
+        stem_of(path.name) in ("train", "test") or _sample_rank(path.name)
+    )
+    if table:
+        raise SetupError(f"{shown} is a folder: put the table itself there")
 
 
 def _read_toml(folder: Path) -> dict[str, Any]:
@@ -192,16 +216,19 @@ def _read_toml(folder: Path) -> dict[str, Any]:
         return {}
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SetupError(f"competition.toml cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SetupError("competition.toml is not UTF-8: save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(
+            f'competition.toml cannot be read: {error}; lines look like metric = "rmse"'
+        ) from error
     for key, value in said.items():
         if key not in _KEYS:
             near = get_close_matches(key.lower(), _KEYS, 1, 0.4)
             hint = f"did you mean {near[0]}?" if near else f"it may name {', '.join(_KEYS)}"
             raise SetupError(f"competition.toml has no key {key!r}: {hint}")
         if not isinstance(value, _KEYS[key]):
-            kinds = " or ".join({"str": "text", "bool": "true or false"}.get(t.__name__, t.__name__)
-                                for t in _KEYS[key])  # fmt: skip
+            kinds = " or ".join(_KINDS[kind] for kind in _KEYS[key])
             raise SetupError(f"competition.toml: {key} has to be {kinds}, not {value!r}")
     return said
 
