@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -61,7 +62,7 @@ def understand(e: Evidence) -> dict[str, Any]:
     predictions = _find_predictions(e, train, test, sample, id_column)
     targets = _find_targets(e, train, test, predictions, id_column)
     labelled = train[list(targets)].dropna(how="all")
-    _check_targets(e, train, targets, len(labelled))
+    _check_targets(e, train, targets, id_column, len(labelled))
     outcome = decide(
         Asked(
             target=labelled,
@@ -124,6 +125,7 @@ def _find_id(e: Evidence, train: tuple[str, ...]) -> tuple[str | None, tuple[str
             e.notes.append(f"No test table: the rows of {e.sample_file} are the test rows.")
         else:
             candidates = [x for x in sample if x in test]
+            _check_spelling(e, sample[0], test)
     else:
         candidates = [x for x in test if _ID_NAME.match(x)]
     for name in candidates:
@@ -145,6 +147,16 @@ def _find_id(e: Evidence, train: tuple[str, ...]) -> tuple[str | None, tuple[str
         _refuse_ids(e, strict[0])
     e.notes.append("No id column: rows of the submission pair with test rows by position.")
     return None, ()
+
+
+def _check_spelling(e: Evidence, first: str, test: tuple[str, ...]) -> None:
+    """The sample's first column names rows; `ID` for `id` would be taken for a prediction."""
+    near = [x for x in test if x.strip().casefold() == first.strip().casefold()]
+    if first not in test and near:
+        raise SetupError(
+            f"{e.sample_file} has {first!r} where {e.test_file} has {near[0]!r}: "
+            "give both the same name"
+        )
 
 
 def _label_like(e: Evidence, train: tuple[str, ...], shared: list[str]) -> set[str]:
@@ -169,7 +181,7 @@ def _refuse_ids(e: Evidence, name: str) -> None:
 def _check_rows(e: Evidence, train: pd.DataFrame, test: pd.DataFrame) -> None:
     for name, table in ((e.train_file, train), (e.test_file, test)):
         if not len(table):
-            raise SetupError(f"{name} has no rows: it holds only a header")
+            raise SetupError(f"{name} has no rows: put some below its header")
 
 
 def _check_pairing(
@@ -218,7 +230,10 @@ def _find_predictions(
         found = [x for x in rest if x not in keys] if e.test_file != e.sample_file else rest
         if not found:
             filled = f": {e.test_file} already holds {keys[0]!r}" if keys else ""
-            raise SetupError(f"{e.sample_file} has no column to predict{filled}")
+            raise SetupError(
+                f"{e.sample_file} has no column to predict{filled}; "
+                "it has to hold the id and the columns to predict, which test must not hold"
+            )
         return tuple(found)
     if target:
         return tuple(target)
@@ -285,19 +300,39 @@ def _alike(name: str, prediction: str) -> bool:
 
 
 def _check_targets(
-    e: Evidence, train: pd.DataFrame, targets: tuple[str, ...], labelled: int
+    e: Evidence,
+    train: pd.DataFrame,
+    targets: tuple[str, ...],
+    id_column: str | None,
+    labelled: int,
 ) -> None:
-    for name in targets:
-        values = train[name].nunique()
-        if values == 0:
-            raise SetupError(f"the target {name} of {e.train_file} is missing in every row")
-        if values == 1 and len(targets) == 1:
-            only = labels_of(train[name])[0]
+    """Targets have to be no key of the rows, and to hold something that can be learnt."""
+    for key in ("id", "group", "time"):
+        name = id_column if key == "id" else e.said.get(key)
+        if name in targets:
             raise SetupError(
-                f"the target {name} of {e.train_file} is always {only!r}: nothing can be learnt"
+                f"{name!r} cannot be both {key} and target: "
+                f"name another column as `target` or `{key}` in competition.toml"
+            )
+    mend = "put labels into it, or name another column as `target` in competition.toml"
+    for name in targets:
+        column = train[name]
+        values = column.nunique()
+        if values == 0:
+            raise SetupError(f"the target {name} of {e.train_file} is missing in every row: {mend}")
+        if values == 1 and len(targets) == 1:
+            only = labels_of(column)[0]
+            raise SetupError(
+                f"the target {name} of {e.train_file} is always {only!r}, "
+                f"so that nothing can be learnt: {mend}"
             )
         if values == 1:
             e.notes.append(f"The target {name} has a single value: it teaches nothing.")
+        if pd.api.types.is_float_dtype(column) and (infinite := column.abs() == math.inf).any():
+            raise SetupError(
+                f"the target {name} of {e.train_file} is infinite in row "
+                f"{int(infinite.to_numpy().argmax()) + 1}: put a number there, or leave it empty"
+            )
     if labelled < len(train):
         e.notes.append(
             f"{len(train) - labelled} of {len(train)} train rows have no {_some(targets)}: "

@@ -68,10 +68,13 @@ def decide(a: Asked) -> dict[str, Any]:
     if metric and metric.name == "f1" and shape.task == "multiclass":
         a.notes.append("Metric: f1 of several classes is read as f1_macro.")
         metric = get_metric("f1_macro")
-    misfit = metric and _misfit(metric, shape)
+    misfit = metric and _misfit(metric, shape, a.target.iloc[:, 0])
     if metric and misfit:
         if a.metric:
-            raise SetupError(f"competition.toml: metric {metric.name} does not fit: {misfit}")
+            raise SetupError(
+                f"competition.toml: metric {metric.name} does not fit, {misfit}: "
+                "mend that or name another metric"
+            )
         a.notes.append(f"The description seems to name {metric.name}, which does not fit: {misfit}")
         metric, shape = None, _shape(a, None)
     a.notes.append(f"Task: {shape.task}, each prediction is a {shape.output} ({shape.why}).")
@@ -260,7 +263,10 @@ def _named_metric(a: Asked) -> tuple[Metric | None, str | None]:
     """The metric that competition.toml or the description names, or the name of one we lack."""
     if a.metric == "grade.py":
         if not a.has_grader:
-            raise SetupError("competition.toml: metric is grade.py, but eval/ has no grade.py")
+            raise SetupError(
+                "competition.toml: metric is grade.py, but eval/ has no grade.py for it: "
+                "put it there or name another metric"
+            )
         return None, a.metric
     if a.metric:
         try:
@@ -279,10 +285,19 @@ def _named_metric(a: Asked) -> tuple[Metric | None, str | None]:
     return None, told[told.lastindex or 0].strip() if told else None
 
 
-def _misfit(metric: Metric, shape: Shape) -> str | None:
+_PLURAL = {
+    "label": "labels", "probability": "probabilities", "value": "numbers", "ranking": "rankings",
+}  # fmt: skip
+
+
+def _misfit(metric: Metric, shape: Shape, target: pd.Series) -> str | None:
     output = {"ranking": "label"}.get(metric.needs, metric.needs)
     if output != shape.output and not (metric.needs == "label" and shape.task == "regression"):
-        return f"it needs {metric.needs}s and the submission holds {shape.output}s"
+        if metric.needs == "value" and not _numeric(target):
+            other = target[pd.to_numeric(target, errors="coerce").isna() & target.notna()]
+            if len(other):
+                return f"it needs numbers and {target.name} holds {other.iloc[0]!r}"
+        return f"it needs {_PLURAL[metric.needs]} and the submission holds {_PLURAL[shape.output]}"
     if shape.task not in metric.tasks:
         return f"it measures {' or '.join(metric.tasks)}, and this is {shape.task}"
     return None
