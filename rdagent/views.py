@@ -115,6 +115,9 @@ def predict_view(c: Competition, data: Path, folder: Path) -> View:
         raise SetupError(f"{source.name} has no column {c.id_column}: each row needs its id")
     if test.empty:
         raise SetupError(f"{source.name} holds no rows to predict: put some in it")
+    if c.id_column and (empty := test[c.id_column].astype(str).str.strip() == "").any():
+        row = int(empty.to_numpy().argmax()) + 1
+        raise SetupError(f"{source.name} has no {c.id_column} in row {row}: each row needs its id")
     folder.mkdir(parents=True, exist_ok=True)
     temporary = _fresh(folder / ".predict.tmp")
     dropped = {*c.target_columns, *c.prediction_columns}
@@ -132,6 +135,8 @@ def predict_view(c: Competition, data: Path, folder: Path) -> View:
         write_text(sample, temporary / (c.sample_file or "sample_submission.csv"))
     there = c.model_copy(update={"data_dir": data.absolute()})
     for path in further_files(there):
+        if not (data / path).is_file():
+            raise SetupError(f"{path} in {data} is no file and no folder: remove it")
         if data / path != source:
             store = folder / ".store" / path
             place(there.data_dir / path, temporary / path, store, loose="/" not in path)
