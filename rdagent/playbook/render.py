@@ -173,11 +173,11 @@ def _dense(s: Shape, params: Plan) -> str:
     return f"dense({', '.join(steps)})"
 
 
-def grid(member: Plan) -> str:
-    """Every combination of the parameters that hold several values."""
+def grid(member: Plan) -> list[str]:
+    """Every combination of the parameters that hold several values, as source."""
     lists = {k: v for k, v in member["params"].items() if isinstance(v, list)}
     combinations = [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
-    return json.dumps(combinations).replace("true", "True").replace("false", "False")
+    return [json.dumps(x).replace("true", "True").replace("false", "False") for x in combinations]
 
 
 def _block(name: str, facts: dict[str, Any]) -> tuple[list[str], str]:

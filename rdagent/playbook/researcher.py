@@ -12,7 +12,13 @@ from rdagent.playbook.catalogue import Facts, facts_of
 from rdagent.playbook.previous import read_previous
 from rdagent.playbook.render import render, render_floor
 from rdagent.playbook.repairs import lighter, without_package
-from rdagent.playbook.search import merge_plan, next_draft, next_move, plan_of
+from rdagent.playbook.search import (
+    merge_plan,
+    next_draft,
+    next_move,
+    others_worth_blending,
+    plan_of,
+)
 from rdagent.playbook.shape import read_shape
 from rdagent.records import Feedback, Hypothesis, Program
 
@@ -46,7 +52,7 @@ class Playbook(BaseModel):
         """The next thing to try. Raises RDAgentError when everything it knows was tried."""
         f, done = _facts(context), context.experiments
         ours = tuple(p for p in parents if plan_of(p))
-        if context.operator == "merge" and len(ours) > 1 and (found := _merge(ours)):
+        if context.operator == "merge" and len(ours) > 1 and (found := _merge(ours, _ranked(done))):
             return found
         if ours and context.operator != "draft":
             for parent in (*ours, *_ranked(done)):
@@ -126,8 +132,9 @@ def _ranked(experiments: tuple[Experiment, ...]) -> list[Experiment]:
     return [e for _, e in scored]
 
 
-def _merge(parents: tuple[Experiment, ...]) -> Hypothesis | None:
-    plan = merge_plan(parents)
+def _merge(parents: tuple[Experiment, ...], ranked: list[Experiment]) -> Hypothesis | None:
+    """A blend of the parents, and of the best of other families: variety is what blends need."""
+    plan = merge_plan((*parents, *others_worth_blending(parents, ranked)))
     if plan is None:
         return None
     members = ", ".join(m["name"].replace("_", " ") for m in plan["members"])

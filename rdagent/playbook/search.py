@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ Plan = dict[str, Any]
 SEEDED = {"network", "boosting", "extra_trees", "forest", "lightgbm", "xgboost", "catboost",
           "finetuned", "torch"}  # fmt: skip
 """Families whose fits differ by seed."""
-SPEND = 6
+MOST_MEMBERS = 5
 """Members a blend holds at most."""
 
 
@@ -171,16 +173,43 @@ def _promise(
     return known + (1.0 if on and known > 0 else 0.0), -(move["place"] + down)
 
 
+def chosen(experiment: Experiment, name: str) -> Plan:
+    """What a member's own search settled on, in most executions; their logs say it."""
+    found: list[str] = []
+    for attempt in experiment.attempts[-1:]:
+        for execution in attempt.executions:
+            if execution.kind != "debug":
+                found += re.findall(rf"^chosen {name} (\{{.*\}})$", execution.log, re.M)
+    return dict(json.loads(Counter(found).most_common(1)[0][0])) if found else {}
+
+
+def others_worth_blending(
+    parents: tuple[Experiment, ...], ranked: list[Experiment]
+) -> tuple[Experiment, ...]:
+    """The best of every family that no parent has, unless it was clearly worse when it ran."""
+    families = {m["family"] for e in parents for m in plan_of(e).get("members", [])}
+    found = []
+    for e in ranked:
+        own = {m["family"] for m in plan_of(e)["members"]}
+        clearly_worse = e.comparison is not None and e.comparison.high < 0
+        if len(own) == 1 and not own & families and not clearly_worse:
+            families |= own
+            found.append(e)
+    return tuple(found)
+
+
 def merge_plan(parents: tuple[Experiment, ...]) -> Plan | None:
-    """One program that blends the parents' members, every member once."""
+    """One program that blends the parents' members, each once, two of a family at most."""
     members: list[Plan] = []
-    seen: set[str] = set()
+    seen: Counter[str] = Counter()
     for parent in parents:
         for m in plan_of(parent).get("members", []):
             look = json.dumps([m["family"], m["params"]], sort_keys=True)
-            if look not in seen and len(members) < SPEND:
-                seen.add(look)
-                members.append(m)
+            if seen[look] or seen[m["family"]] == 2 or len(members) == MOST_MEMBERS:
+                continue
+            seen.update((look, m["family"]))
+            # Searched already: the blend's time goes into seeds.
+            members.append({**m, "params": m["params"] | chosen(parent, m["name"])})
     if any(m["family"] == "finetuned" for m in members):  # what it grew out of adds little
         members = [m for m in members if m["family"] != "as_it_is"]
     if len(members) < 2:

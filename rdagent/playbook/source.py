@@ -62,6 +62,7 @@ def assemble(hypothesis: Hypothesis, s: Shape, imports: list[str], body: str) ->
     head = "\n".join(lines).replace("\\", "\\\\").replace('"""', "'''")
     text = f'"""{head}\n"""\n\n{_imports(imports, body)}\n\n{body}\n'
     text = re.sub(r"[ \t]+\n", "\n", text)
+    text = re.sub(r"\n\n+(?=(?:def|class|if __name__)\b)", "\n\n\n", text)
     return re.sub(r"\n{4,}", "\n\n\n", text)
 
 
