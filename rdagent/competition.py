@@ -182,7 +182,11 @@ def _refuse_files(folder: Path, answers: Path) -> None:
         for path in (here / name for name in names):
             shown = f"{path.relative_to(folder)} in {folder.name}"
             if not path.is_file():
-                what = "leads nowhere" if path.is_symlink() else "is neither file nor folder"
+                what = (
+                    "is a link that leads nowhere"
+                    if path.is_symlink()
+                    else "is neither file nor folder"
+                )
                 raise SetupError(f"{shown} {what}: remove it, or put the file itself there")
             if stem_of(path.name) == "submission_test":
                 raise SetupError(f"{shown} holds answers: move it to {answers}")
