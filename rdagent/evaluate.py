@@ -16,9 +16,9 @@ import pandas as pd
 
 from rdagent.errors import GradingError, InvalidSubmissionError
 from rdagent.gates import read_submission
+from rdagent.gates.leaks import scan_program
 from rdagent.graders.hidden import HiddenGrader
 from rdagent.interfaces import Runner
-from rdagent.leaks import scan_program
 from rdagent.predictions import combine, write_submission
 from rdagent.records import (
     Comparison,

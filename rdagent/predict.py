@@ -46,11 +46,11 @@ def predict(
     Raises:
         SetupError: nothing is delivered, `data` does not fit, or the program fails on it.
     """
+    from rdagent.competition.tables import read_table
     from rdagent.journal import load, read_run_json
     from rdagent.predictions import combine
     from rdagent.runs import find_run, played_competition, write_atomically
     from rdagent.settings import make_runner
-    from rdagent.tables import read_table
     from rdagent.views import predict_view, read_key
 
     run, data, output = find_run(settings, run), data.absolute(), output.absolute()
@@ -92,7 +92,7 @@ def _delivered(run: Path) -> list[Path]:
 
 def _check_columns(view: View, competition: Competition) -> None:
     """New rows need every column that the test set had when the program was made."""
-    from rdagent.tables import columns_of
+    from rdagent.competition.tables import columns_of
 
     there = {*columns_of(view.path / competition.test_file), *competition.target_columns}
     known = columns_of(competition.data_dir / competition.test_file)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rdagent.competition import read_sample, read_test
-from rdagent.tables import canonical_ids
+from rdagent.competition.tables import canonical_ids
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import pytest
 from rdagent.competition import examples_dir, list_competitions, load_competition
 from rdagent.errors import InvalidSubmissionError
 from rdagent.gates import read_submission, suspicious
-from rdagent.leaks import scan_program
+from rdagent.gates.leaks import scan_program
 from rdagent.predictions import combine, distance, write_submission
 from rdagent.records import Competition, Program, Score
 

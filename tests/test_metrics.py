@@ -8,7 +8,7 @@ import sklearn.metrics as sk
 
 from rdagent.errors import SetupError
 from rdagent.metrics import METRICS, default_metric, find_metric, get_metric
-from rdagent.resampling import Array, bootstrap_weights
+from rdagent.metrics.resampling import Array, bootstrap_weights
 
 
 def data(metric: str, n: int = 60, seed: int = 0, classes: int = 2) -> tuple[Array, Array]:

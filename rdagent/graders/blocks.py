@@ -19,8 +19,8 @@ from rdagent.errors import GradingError, SetupError
 from rdagent.graders.encoding import Encoder
 from rdagent.graders.script import run_script
 from rdagent.metrics import default_metric, get_metric
+from rdagent.metrics.resampling import Array
 from rdagent.records import Competition
-from rdagent.resampling import Array
 
 BLOCKS = 10
 _REMEMBERED = 64

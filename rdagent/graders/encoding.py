@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rdagent.competition.outcome import labels_of
 from rdagent.errors import GradingError, InvalidSubmissionError, SetupError
 from rdagent.metrics import Metric
-from rdagent.outcome import labels_of
+from rdagent.metrics.resampling import Array
 from rdagent.records import Competition
-from rdagent.resampling import Array
 
 
 class Encoder:

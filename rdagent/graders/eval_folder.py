@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from rdagent.competition import read_train
+from rdagent.competition.tables import canonical_ids, read_table
 from rdagent.errors import GradingError, RDAgentError, SetupError
 from rdagent.graders.encoding import Encoder
 from rdagent.graders.script import run_script, run_valid
 from rdagent.metrics import Metric, get_metric
+from rdagent.metrics.resampling import Array
 from rdagent.records import Competition, Record, Score
-from rdagent.resampling import Array
-from rdagent.tables import canonical_ids, read_table
 
 
 class EvalFolderGrader(Record):

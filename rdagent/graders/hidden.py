@@ -18,8 +18,8 @@ from rdagent.errors import GradingError, SetupError
 from rdagent.graders.blocks import ScriptScores
 from rdagent.graders.encoding import Encoder
 from rdagent.metrics import get_metric
+from rdagent.metrics.resampling import Array, bootstrap_weights, nanmean
 from rdagent.records import Comparison, Competition, Score
-from rdagent.resampling import Array, bootstrap_weights, nanmean
 
 Part = Literal["search", "final", "all"]
 

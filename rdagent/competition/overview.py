@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from rdagent.competition.tables import names_of, read_table, suffix_of
 from rdagent.records import Competition
-from rdagent.tables import names_of, read_table, suffix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

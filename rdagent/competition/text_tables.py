@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rdagent.tables import read_table
+from rdagent.competition.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

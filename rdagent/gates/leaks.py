@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from rdagent.literals import collection_reason, text_table_reason
+from rdagent.gates.literals import collection_reason, text_table_reason
 from rdagent.records import Competition, Program
 
 _OPEN = {

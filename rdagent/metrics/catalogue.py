@@ -1,7 +1,7 @@
 """Metric name -> function, direction, what it needs.
 
 Each metric has its plain value, through scikit-learn or scipy, and a vectorised twin that
-gives its value in every bootstrap resample at once (`rdagent.resampling`).
+gives its value in every bootstrap resample at once (`rdagent.metrics.resampling`).
 
 What y and p hold depends on what the metric needs:
 label        y, p: integer class codes from 0 (binary: 1 is positive), (n,)
@@ -24,12 +24,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rdagent import resampling, row_losses
 from rdagent.errors import SetupError
-from rdagent.metric_names import SPELLINGS, find_metric, plain_words
+from rdagent.metrics import resampling, row_losses
+from rdagent.metrics.names import SPELLINGS, find_metric, plain_words
+from rdagent.metrics.resampling import Array, Kernel, nanmean, row_mean
+from rdagent.metrics.row_losses import squared_logs, squares
 from rdagent.records import Output, Task
-from rdagent.resampling import Array, Kernel, nanmean, row_mean
-from rdagent.row_losses import squared_logs, squares
 
 __all__ = ["METRICS", "Metric", "default_metric", "find_metric", "get_metric"]
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from rdagent.competition.tables import columns_of, stem_of, suffix_of
+from rdagent.competition.text_tables import read_text
 from rdagent.errors import SetupError
-from rdagent.tables import columns_of, stem_of, suffix_of
-from rdagent.text_tables import read_text
 
 if TYPE_CHECKING:
     import pandas as pd

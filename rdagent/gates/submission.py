@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from rdagent.competition import read_sample, read_train
+from rdagent.competition.inference import labels_of
+from rdagent.competition.tables import canonical_ids, missing_in, names_of
 from rdagent.errors import InvalidSubmissionError
-from rdagent.inference import labels_of
 from rdagent.metrics import METRICS
-from rdagent.tables import canonical_ids, missing_in, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rdagent.row_files import Attached, file_digests, most_alike
+from rdagent.split.row_files import Attached, file_digests, most_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

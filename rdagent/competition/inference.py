@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from rdagent.competition.outcome import Asked, decide, labels_of, match_classes
+from rdagent.competition.structure import find_group, find_time
+from rdagent.competition.tables import canonical_ids, columns_of, names_of, read_table
 from rdagent.errors import SetupError
-from rdagent.outcome import Asked, decide, labels_of, match_classes
-from rdagent.structure import find_group, find_time
-from rdagent.tables import canonical_ids, columns_of, names_of, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

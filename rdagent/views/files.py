@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rdagent.text_tables import read_text, write_text
-from rdagent.view_data import Data, Rows
+from rdagent.competition.text_tables import read_text, write_text
+from rdagent.views.data import Data, Rows
 
 if TYPE_CHECKING:
-    from rdagent.row_files import Keyed
+    from rdagent.split.row_files import Keyed
 
 COPIED = 16 * 2**20
 """Bytes up to which a loose file is copied: a careless program cannot spoil the user's own."""

@@ -17,16 +17,16 @@ import numpy as np
 import pandas as pd
 
 from rdagent.competition import read_sample
-from rdagent.debug_sample import debug_rows
+from rdagent.competition.tables import columns_of, suffix_of
+from rdagent.competition.text_tables import read_text, write_text
 from rdagent.errors import SetupError
 from rdagent.interfaces import Runner
 from rdagent.records import Competition, Record
-from rdagent.row_files import further_files
 from rdagent.split import Split, write_private
-from rdagent.tables import columns_of, suffix_of
-from rdagent.text_tables import read_text, write_text
-from rdagent.view_data import Data, Rows
-from rdagent.view_files import place, write_view
+from rdagent.split.row_files import further_files
+from rdagent.views.data import Data, Rows
+from rdagent.views.debug_sample import debug_rows
+from rdagent.views.files import place, write_view
 
 VERSION = 1
 """Raised when views look different than before, so that old ones are rebuilt."""

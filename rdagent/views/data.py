@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from rdagent.competition import read_sample, read_train
-from rdagent.row_files import Attached, Link, find_attached
+from rdagent.competition.text_tables import fresh_like, read_text
 from rdagent.split import Split, time_of
-from rdagent.text_tables import fresh_like, read_text
+from rdagent.split.row_files import Attached, Link, find_attached
 
 if TYPE_CHECKING:
     from rdagent.records import Competition

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from rdagent.resampling import Array
+from rdagent.metrics.resampling import Array
 
 
 def log_losses(y: Array, p: Array) -> Array:

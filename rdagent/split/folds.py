@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from rdagent.competition import read_test, read_train
-from rdagent.dealing import deal_groups, deal_rows, final_groups, final_rows, one_group_fold
+from rdagent.competition.tables import canonical_ids
 from rdagent.errors import SetupError
 from rdagent.records import Record
-from rdagent.row_files import Attached, find_attached
-from rdagent.row_order import order_predicts
-from rdagent.tables import canonical_ids
-from rdagent.units import find_units
+from rdagent.split.dealing import deal_groups, deal_rows, final_groups, final_rows, one_group_fold
+from rdagent.split.row_files import Attached, find_attached
+from rdagent.split.row_order import order_predicts
+from rdagent.split.units import find_units
 
 if TYPE_CHECKING:
     from rdagent.records import Competition

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from rdagent.competition import read_test, read_train
-from rdagent.inference import labels_of
+from rdagent.competition.inference import labels_of
+from rdagent.competition.tables import columns_of
 from rdagent.records import Competition
-from rdagent.tables import columns_of
 
 _MAX_ELEMENTS = 500
 """Literals in one collection; stop words and feature lists stay below."""

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from rdagent.competition import read_train
+from rdagent.competition.tables import read_table
 from rdagent.errors import SetupError
 from rdagent.records import Job
-from rdagent.tables import read_table
-from rdagent.view_data import Data, Rows
-from rdagent.view_files import plain_keys
+from rdagent.views.data import Data, Rows
+from rdagent.views.files import plain_keys
 
 if TYPE_CHECKING:
     from rdagent.interfaces import Runner

@@ -13,12 +13,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rdagent import inference
+from rdagent.competition import inference
+from rdagent.competition.overview import content_hashes, preview
+from rdagent.competition.prev_model import find_prev_model
+from rdagent.competition.tables import SUFFIXES, columns_of, read_table, stem_of, suffix_of
 from rdagent.errors import SetupError
-from rdagent.prev_model import find_prev_model
-from rdagent.preview import content_hashes, preview
 from rdagent.records import Competition
-from rdagent.tables import SUFFIXES, columns_of, read_table, stem_of, suffix_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ _KINDS: dict[type, str] = {
 
 def examples_dir() -> Path:
     """The bundled example competitions: beside the package, or inside it in a wheel."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     inside = package / "ds_data_example"
     return inside if inside.is_dir() else package.parent / "ds_data_example"
 
