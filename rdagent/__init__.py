@@ -12,7 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "run": "rdagent.loop",
+    "run": "rdagent.play",
     "load": "rdagent.journal",
     **dict.fromkeys(
         (

@@ -61,6 +61,8 @@ def play(command: str, argv: Sequence[str] | None) -> int:
     timeout = cli.duration(flags.timeout) if flags.timeout else None
     if flags.loop_n is not None and flags.loop_n < 0:
         raise SetupError(f"--loop-n {flags.loop_n} does not fit: give 0 or more rounds")
+    if flags.seed is not None and flags.seed < 0:
+        raise SetupError(f"--seed {flags.seed} does not fit: give 0 or more")
     from rdagent.screen import Screen  # rich and pandas load after the flags were read
     from rdagent.settings import load_settings, misspelt
 

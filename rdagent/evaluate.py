@@ -211,11 +211,15 @@ class Evaluator:
         """Predictions of hidden rows of a finished experiment, indexed by row of train."""
         if self._loaded is None or self._loaded[0] != id:
             labels = self.competition.output == "label"
-            text = dict.fromkeys(self.competition.prediction_columns, str) if labels else None
             frame = pd.read_csv(
-                self.folder.predictions(id), index_col="row", dtype=text, keep_default_na=not labels
+                self.folder.predictions(id),
+                dtype=str if labels else None,
+                keep_default_na=not labels,
             )
-            self._loaded = (id, frame.drop(columns="fold"))
+            # By position: a prediction column may be called `row` or `fold` as well.
+            rows = pd.Index(frame.iloc[:, 0].astype(int), name="row")
+            columns = list(self.competition.prediction_columns)
+            self._loaded = (id, frame.iloc[:, 2:].set_axis(columns, axis=1).set_axis(rows))
         return self._loaded[1]
 
     def tests(self, id: int, attempt: int, suffix: str = "") -> list[pd.DataFrame]:
@@ -263,7 +267,7 @@ class Evaluator:
             return
         folds = self.table.set_index("row")["fold"]
         out = hidden.copy()
-        out.insert(0, "fold", folds.loc[hidden.index].to_numpy())
+        out.insert(0, "fold", folds.loc[hidden.index].to_numpy(), allow_duplicates=True)
         path = self.folder.predictions(id)
         temporary = path.with_name(f".{path.name}.tmp")
         out.to_csv(temporary, index_label="row")

@@ -375,14 +375,20 @@ def find_runs(folder: Path | str) -> list[Path]:
 def read_run_json(run: Path) -> dict[str, Any]:
     """`run.json` of a run folder; SetupError when it is none or of a newer version."""
     try:
-        content: dict[str, Any] = json.loads((run / "run.json").read_text())
+        content: Any = json.loads((run / "run.json").read_text())
     except (OSError, ValueError) as error:
         raise SetupError(f"{run} is not a run folder: it has no readable run.json") from error
-    if content.get("format", 0) > FORMAT:
+    kinds = {"format": int, "version": str, "command": str, "competition": str, "seed": int}
+    kinds["hashes"] = dict
+    if not isinstance(content, dict) or any(
+        not isinstance(content.get(name), kind) for name, kind in kinds.items()
+    ):
+        raise SetupError(f"{run} is not a run folder of rdagent: its run.json is damaged")
+    if content["format"] > FORMAT:
         raise SetupError(
-            f"{run} was made by rdagent {content.get('version')}: update rdagent to read it"
+            f"{run} was made by rdagent {content['version']}: update rdagent to read it"
         )
-    return content
+    return dict(content)
 
 
 def _lines(run: Path) -> Iterator[tuple[int, bytes]]:

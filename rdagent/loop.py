@@ -116,6 +116,9 @@ class Agent:
                 f"even the baseline program fails here ({failed.error}): "
                 f"see `rdagent doctor`. Its last words: {' '.join(failed.log.split())[-300:]}"
             )
+        if not self.folder.submission(0).exists():
+            timeout = self.journal.budget.timeout
+            raise SetupError(f"{timeout:g} s are too short even for the baseline: raise --timeout")
         if result.error:  # a constant has no rank correlation, and its submission is valid
             result.marks.append(f"no score: {result.error}")
             result.error = None

@@ -175,7 +175,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         from rdagent.settings import load_settings
 
-        summaries = grade(flags.folder, load_settings().data_root)
+        root = load_settings().data_root
+        if not root.is_dir():
+            raise SetupError(f"there is no data folder {root}: correct DS_LOCAL_DATA_PATH")
+        summaries = grade(flags.folder, root)
     console = cli.console()
     for summary in summaries:
         if summary.lines:

@@ -84,8 +84,9 @@ def write_submission(path: Path, c: Competition, test_predictions: pd.DataFrame)
     """
     sample, test = read_sample(c).reset_index(drop=True), read_test(c)
     order = sample_order(c, sample, test) if c.id_column else np.arange(len(test))
-    for name in c.id_columns:
-        sample[name] = test[name].to_numpy()[order]
+    if not c.sample_file:  # the user's own sample spells its ids as the graders want them
+        for name in c.id_columns:
+            sample[name] = test[name].to_numpy()[order]
     for name in c.prediction_columns:
         sample[name] = test_predictions[name].to_numpy()[order]
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

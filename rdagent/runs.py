@@ -54,11 +54,25 @@ def create_run(
     """A new run folder with its `run.json`; SetupError when it cannot be written."""
     started = datetime.now(UTC)
     root = settings.trace_path.absolute()
+    if root.resolve().is_relative_to(competition.data_dir.resolve()):
+        raise SetupError(
+            f"the log folder {root} lies inside the competition: its runs would be taken for data; "
+            "set LOG_TRACE_PATH to a folder elsewhere"
+        )
+    for name, place in (("LOG_TRACE_PATH", root), ("WORKSPACE_PATH", settings.workspace_path)):
+        try:
+            if place:
+                place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(
+                f"cannot write the folder {place} ({error.strerror}): "
+                f"set {name} to a folder you may write"
+            ) from error
     for n in range(1000):
         suffix = f"-{n}" if n else ""
         path = root / f"{started:%Y-%m-%d_%H-%M-%S}-{competition.id}{suffix}"
         try:
-            path.mkdir(parents=True)
+            path.mkdir()
         except FileExistsError:
             continue
         except OSError as error:

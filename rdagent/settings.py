@@ -119,6 +119,8 @@ def load_settings(
     for name in ("local_data_path", "trace_path", "workspace_path", "python", "pretrained_path"):
         if name in values:
             values[name] = Path(values[name]).expanduser()
+    if "workspace_path" in values:
+        values["workspace_path"] = values["workspace_path"].absolute()  # seen from sandboxes too
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -130,7 +132,8 @@ def load_settings(
                 f"{alias}={first['input']} is not in this version yet: "
                 "use local (isolated by bubblewrap) or leave it unset"
             ) from None
-        raise SetupError(f"{alias}={first['input']!r} does not fit: {first['msg']}") from None
+        number = "a number is needed" if first["type"].endswith("_parsing") else first["msg"]
+        raise SetupError(f"{alias}={first['input']!r} does not fit: {number}") from None
 
 
 def misspelt(
@@ -154,6 +157,8 @@ def make_runner(settings: Settings) -> Runner:
 
     from rdagent.runners.local import LocalRunner
 
+    if settings.pretrained_path and not settings.pretrained_path.is_dir():
+        raise SetupError(f"DS_PRETRAINED_PATH={settings.pretrained_path} is no folder: correct it")
     return LocalRunner(
         python=settings.python or Path(sys.executable),
         isolate=False if settings.env_type == "subprocess" else None,
@@ -188,4 +193,8 @@ def _read_dotenv(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    try:
+        found = dotenv_values(path)
+    except (UnicodeDecodeError, OSError) as error:
+        raise SetupError(f"{path} cannot be read as text ({error}): mend or remove it") from None
+    return {name: value for name, value in found.items() if value is not None}

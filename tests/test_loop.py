@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -236,3 +237,26 @@ def test_a_best_that_was_not_delivered_before_the_kill_is_delivered_on_resume(
         (1, "members"),
     ]
     assert [e.id for e in journal.finished] == [0, 1, 2]
+
+
+def test_columns_called_as_the_hosts_own_are_no_trouble(tmp_path: Path) -> None:
+    """A target `fold`, a relative WORKSPACE_PATH, and ids that the sample spells its own way."""
+    folder = make_toy(tmp_path)
+    for name in ("train.csv", "sample_submission.csv"):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text.replace(",y\n", ",fold\n", 1))
+    good = GOOD.replace('["y"]', '["fold"]').replace('["id", "y"]', '["id", "fold"]')
+    workspaces = Path(os.path.relpath(tmp_path / "elsewhere"))
+    settings = {"workspace_path": workspaces, "trace_path": tmp_path / "log"}
+    journal, run_folder = play_toy(tmp_path, good, good + "#\n", **settings)
+    assert journal.experiments[2].error is None and journal.deliveries[-1].kind == "refit"
+    assert (tmp_path / "elsewhere" / run_folder.name / "workspaces").is_dir()
+    assert not (run_folder / "workspaces").exists()
+
+
+def test_the_public_api_plays_and_loads(tmp_path: Path) -> None:
+    import rdagent
+
+    _, folder = play_toy(tmp_path, GOOD)
+    assert rdagent.load(folder).best() is not None
+    assert all(getattr(rdagent, name) is not None for name in rdagent.__all__)
