@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdagent.competition import inference
-from rdagent.competition.overview import content_hashes, preview
 from rdagent.competition.prev_model import find_prev_model
 from rdagent.competition.tables import SUFFIXES, columns_of, read_table, stem_of, suffix_of
 from rdagent.errors import SetupError
@@ -22,17 +21,6 @@ from rdagent.records import Competition
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "content_hashes",
-    "examples_dir",
-    "list_competitions",
-    "load_competition",
-    "preview",
-    "read_sample",
-    "read_test",
-    "read_train",
-]
 
 RESERVED = {"eval", "source_data", "zip_files", "sample"}
 """Folders of the data root that are no competitions."""
