@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from rdagent.playbook.catalogue import PARAMS
+from rdagent.playbook.families import PARAMS
 
 if TYPE_CHECKING:
     from rdagent.playbook.shape import Shape

@@ -8,16 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from rdagent.playbook.catalogue import (
-    MOVES,
-    NAMES,
-    PLAN_MOVES,
-    WORDS,
-    Entry,
-    Facts,
-    applicable,
-    member,
-)
+from rdagent.playbook.catalogue import Entry, Facts, applicable, member
+from rdagent.playbook.families import MOVES, NAMES, PLAN_MOVES, WORDS
 
 if TYPE_CHECKING:
     from rdagent.records import Experiment
