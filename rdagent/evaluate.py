@@ -112,6 +112,8 @@ class Evaluator:
                 frame = read_submission(submission, self.competition, self._keys[view.name])
             except InvalidSubmissionError as problem:
                 error = str(problem)
+                if execution.terminated:
+                    error = f"ran longer than its {timeout:.3g} s, and when it was stopped {error}"
         return execution.model_copy(update={"error": error}), frame
 
     def evaluate(
@@ -298,7 +300,7 @@ def failure(execution: Execution, timeout: float) -> str | None:
     if execution.limit:
         return f"used more {execution.limit} than allowed and was stopped"
     if execution.timed_out:
-        return f"ran longer than its {timeout:.0f} s and was stopped"
+        return f"ran longer than its {timeout:.3g} s and was stopped"
     if execution.exit_code != 0 and not execution.terminated:
         return f"ended with exit code {execution.exit_code}"
     return None

@@ -255,8 +255,10 @@ def test_a_log_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("here already")
     for place in (tmp_path / "file", tmp_path / "file" / "deep" / "log"):
         sentence = refused(tmp_path, *PLAY, LOG_TRACE_PATH=place)
-        assert sentence.startswith(f"cannot write the log folder {place} (Not a directory)")
+        assert sentence.startswith(f"cannot write the folder {place} (")
         assert sentence.endswith("set LOG_TRACE_PATH to a folder you may write")
+    sentence = refused(tmp_path, *PLAY, WORKSPACE_PATH=tmp_path / "file")
+    assert sentence.endswith("set WORKSPACE_PATH to a folder you may write")
     assert (tmp_path / "file").read_text() == "here already"
 
 
@@ -271,6 +273,7 @@ def test_flags_that_do_not_fit(tmp_path: Path) -> None:
         ("--timeout=-5m",): "'-5m' is not a duration: write it as 12h, 90m,",
         ("--loop-n", "abc"): "--loop-n: invalid int value: 'abc'",
         ("--loop-n", "-1"): "--loop-n -1 does not fit: give 0 or more rounds",
+        ("--seed", "-1"): "--seed -1 does not fit: give 0 or more",
         ("--seed", "x"): "--seed: invalid int value: 'x'",
         ("--lop-n", "3"): "unknown flag --lop-n: did you mean --loop-n?",
         ("--env-type", "locl"): "DS_CODER_COSTEER_ENV_TYPE='locl' does not fit",

@@ -131,8 +131,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from scripted import play_toy
-from test_loop import GOOD, SLOW
-rounds = [GOOD, SLOW, GOOD + "# once more"]
+from test_loop import GOOD, LINGERS, SLOW
+rounds = [LINGERS, SLOW, GOOD]
 try:
     journal, folder = play_toy(Path({root!r}), *rounds, resume={resume})
     print("ENDED", journal.ended, [e.id for e in journal.finished])
@@ -140,6 +140,7 @@ except KeyboardInterrupt:
     print("INTERRUPTED")
 """
 SLOW = "import time\ntime.sleep(20)\n" + GOOD
+LINGERS = GOOD + 'import time\ntime.sleep(3 * (len(rows("train.csv")) == 300))  # the refit\n'
 
 
 def _agent(root: Path, resume: str = "None") -> subprocess.Popen[str]:
@@ -167,9 +168,24 @@ def test_ctrl_c_delivers_the_best_so_far_and_the_run_can_go_on(tmp_path: Path) -
     out, _ = agent.communicate(timeout=60)
     assert "ENDED stopped by the user [0, 1]" in out
     assert load(folder).deliveries[-1].kind == "refit"
-    rounds = [GOOD, FLOOR, FLOOR + "# again\n"]
+    rounds = [LINGERS, FLOOR, FLOOR + "# again\n"]
     journal, same = play_toy(tmp_path, *rounds, resume=folder, loop_n=3)
     assert same == folder and [e.id for e in journal.finished] == [0, 1, 2, 3]
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_run_can_go_on(tmp_path: Path) -> None:
+    make_toy(tmp_path)
+    agent = _agent(tmp_path)
+    folder = _wait_for_round(tmp_path, 2)
+    agent.send_signal(signal.SIGINT)
+    time.sleep(1)
+    agent.send_signal(signal.SIGINT)
+    out, _ = agent.communicate(timeout=20)
+    assert "INTERRUPTED" in out
+    assert load(folder).ended is None and load(folder).deliveries[-1].kind == "members"
+    journal, _ = play_toy(tmp_path, LINGERS, FLOOR, resume=folder, loop_n=2)
+    assert [e.id for e in journal.finished] == [0, 1, 2]
+    assert journal.deliveries[-1].kind == "refit"
 
 
 def test_killed_at_once_the_run_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
@@ -180,7 +196,7 @@ def test_killed_at_once_the_run_goes_on_and_repeats_nothing(tmp_path: Path) -> N
     agent.communicate(timeout=60)
     assert (folder / "best" / "submission.csv").exists(), "the floor and round 1 were delivered"
     finished = [e.model_dump() for e in load(folder).finished]
-    journal, _ = play_toy(tmp_path, GOOD, FLOOR, FLOOR + "#\n", resume=folder, loop_n=3)
+    journal, _ = play_toy(tmp_path, LINGERS, FLOOR, FLOOR + "#\n", resume=folder, loop_n=3)
     assert [e.model_dump() for e in journal.finished][:2] == finished
     assert [e.id for e in journal.finished] == [0, 1, 2, 3]
     assert journal.deliveries[-1].kind == "refit"

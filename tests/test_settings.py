@@ -1,6 +1,9 @@
 """Settings come from flags, environment and .env, in that order, under documented names."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,20 @@ def test_a_value_that_does_not_fit_names_its_variable(
 def test_a_runner_of_a_later_version_says_so(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="docker is not in this version"):
         load_settings({"env_type": "docker"}, {}, tmp_path / "none")
+
+
+@pytest.mark.parametrize("command", ["data_science", "finetune"])
+def test_limits_hold_in_both_commands_also_under_dotenv_run(command: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DS_FULL_TIMEOUT=0.2\nLOG_TRACE_PATH=here\n")
+    dotenv = Path(sys.executable).parent / "dotenv"
+    words = [dotenv, "run", "--", sys.executable, "-m", f"rdagent.{command}"]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DS_", "LOG_"))}
+    done = subprocess.run(
+        [*words, "--competition", "digits-finetune", "--loop-n", "0"],
+        cwd=tmp_path, capture_output=True, text=True, env=kept, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "ran longer than its 0" in done.stderr
+    assert len(list((tmp_path / "here").iterdir())) == 1
 
 
 def test_the_example_file_documents_every_setting_with_its_default() -> None:
