@@ -84,6 +84,7 @@ class TimedRunner:
 
     def __init__(self, clock: Clock) -> None:
         self.clock, self.inner = clock, make_runner(Settings())
+        self.warning = self.inner.warning
 
     def probe(self) -> Sandbox:
         return self.inner.probe()

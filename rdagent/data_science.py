@@ -44,7 +44,13 @@ def build_parser(command: str = "data_science") -> cli.Parser:
         help="where programs run: local or subprocess (default: DS_CODER_COSTEER_ENV_TYPE, "
         "else local, isolated where bubblewrap works)",
     )
-    add("--hint", action="append", default=[], metavar="TEXT", help="advice for the researcher")
+    add(
+        "--hint",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="advice for an LLM researcher; the playbook does not read it",
+    )
     add("--seed", type=int, metavar="N", help="of the folds and of the programs (default: 0)")
     return parser
 

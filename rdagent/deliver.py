@@ -13,20 +13,18 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rdagent.journal import Chosen, Delivered, Executed, Finalist
+from rdagent.choice import SAFETY, choose, rerun
+from rdagent.journal import Delivered, Executed
 from rdagent.predictions import combine, distance, write_submission
 from rdagent.records import Experiment
 from rdagent.report import render_report
+from rdagent.runs import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from rdagent.loop import Agent
 
-FINALISTS = 3
-"""Experiments that meet on all hidden rows."""
-SAFETY = 5.0
-"""Seconds kept for writing the delivery itself."""
 ALIKE = {"label": 0.05, "probability": 0.05, "value": 0.2}
 """Distance (see `predictions.distance`) below which a refit agrees whatever the folds do: a
 quarter more rows move any model, also one that does the same under every seed."""
@@ -40,6 +38,10 @@ def deliver_folds(agent: Agent, experiment: Experiment, reason: str = "") -> Non
         agent.folder.workspace(experiment.id, attempt, view.name)
         for view in agent.evaluator.fold_views
     ]
+    if not all(member.is_dir() for member in members):
+        text = f"The workspaces of experiment {experiment.id} are gone: best/ stays as it was"
+        agent.note("warning", text)
+        return
     _publish(agent, experiment, kind, agent.folder.submission(experiment.id), members, reason)
 
 
@@ -50,69 +52,22 @@ def deliver_last(agent: Agent) -> None:
         return
     last = agent.journal.deliveries[-1] if agent.journal.deliveries else None
     if last and last.kind == "refit" and last.experiment == chosen.id:
-        return  # resumed, and nothing better came
+        # Resumed, and nothing better came: only what was tried is news.
+        write_atomically(agent.folder.best / "report.md", _report(agent, last))
+        return
     problem = refit(agent, chosen)
     if problem:
         agent.note("decision", f"Refit not delivered: {problem}. The fold models are.")
         deliver_folds(agent, chosen, problem)
 
 
-def choose(agent: Agent) -> Experiment | None:
-    """The top few by the search part, ranked on all hidden rows; near ties run again."""
-    finalists = agent.journal.ranked()[:FINALISTS]
-    if not finalists:
-        return None
-    grader = agent.evaluator.grader
-    if grader is None:
-        agent.append(Chosen(experiment=finalists[0].id, finalists=(), score=finalists[0].score))
-        return finalists[0]
-    agent.evaluator.stage("last choice on all hidden rows")
-    hidden = {e.id: agent.evaluator.hidden(e.id) for e in finalists}
-    values = {id: grader.score(frame, "all", band=False).value for id, frame in hidden.items()}
-    sign = 1 if agent.competition.higher_is_better else -1
-    order = sorted(finalists, key=lambda e: values[e.id] * sign, reverse=True)
-    tied = [
-        e for e in order[1:] if grader.compare(hidden[order[0].id], hidden[e.id], "all").low <= 0
-    ]
-    again: dict[int, float] = {}
-    for experiment in [order[0], *tied] if tied else []:
-        if (value := _rerun_value(agent, experiment)) is not None:
-            again[experiment.id] = value
-    if len(again) == 1 + len(tied):  # a mean over two seeds beats one only if all have it
-        values |= {id: (values[id] + value) / 2 for id, value in again.items()}
-    best = max(finalists, key=lambda e: (values[e.id] * sign, -e.id))
-    agent.append(
-        Chosen(
-            experiment=best.id,
-            finalists=tuple(
-                Finalist(experiment=e.id, value=values[e.id], rerun=e.id in again) for e in order
-            ),
-            score=grader.score(hidden[best.id], "final"),
-        )
-    )
-    return best
-
-
-def _rerun_value(agent: Agent, experiment: Experiment) -> float | None:
-    """Score on all hidden rows under another seed; None when time is short or it failed."""
-    attempt = experiment.attempts[-1]
-    took = sum(e.seconds for e in attempt.executions if e.kind == "fold")
-    if agent.interrupted or took > (agent.seconds_left() - SAFETY) / 4:
-        return None
-    assert experiment.program is not None and agent.evaluator.grader is not None
-    executions, hidden = agent.evaluator.rerun(
-        experiment.id, len(experiment.attempts) - 1, experiment.program, agent.seconds_left
-    )
-    for execution in executions:
-        agent.append(Executed(id=experiment.id, execution=execution))
-    if hidden is None:
-        return None
-    return agent.evaluator.grader.score(hidden, "all", band=False).value
-
-
 def refit(agent: Agent, chosen: Experiment) -> str | None:
     """Run the chosen program on all labelled rows and deliver that; else say why not."""
     evaluator, attempt = agent.evaluator, len(chosen.attempts) - 1
+    if evaluator.grader is None:  # nothing was hidden: it has been trained on all rows already
+        workdir = agent.folder.workspace(chosen.id, attempt, "full")
+        _publish(agent, chosen, "refit", agent.folder.submission(chosen.id), [workdir], "")
+        return None
     folds = [e for e in chosen.attempts[-1].executions if e.kind == "fold"]
     longest = max((e.seconds for e in folds), default=0.0)
     left = min(evaluator.full_timeout, agent.seconds_left() - SAFETY)
@@ -127,7 +82,7 @@ def refit(agent: Agent, chosen: Experiment) -> str | None:
     agent.append(Executed(id=chosen.id, execution=execution))
     if frame is None:
         return f"the refit {execution.error}"
-    if evaluator.grader is not None and (problem := _disagrees(agent, chosen, frame)):
+    if problem := _disagrees(agent, chosen, frame):
         return problem
     workdir = agent.folder.workspace(chosen.id, attempt, "full")
     submission = workdir / "delivered.csv"
@@ -141,15 +96,15 @@ def _disagrees(agent: Agent, chosen: Experiment, refitted: pd.DataFrame) -> str 
     """A refit further from the folds' mean than twice the furthest fold is not trusted."""
     evaluator, attempt = agent.evaluator, len(chosen.attempts) - 1
     folds = evaluator.tests(chosen.id, attempt)
-    if not folds:
-        return None
+    if len(folds) < len(evaluator.fold_views):
+        return "the fold models that it has to agree with are gone"
     mean = combine(folds, agent.competition)
     if len(folds) > 1:
         spread = max(distance(fold, mean, agent.competition) for fold in folds)
     else:
         again = evaluator.tests(chosen.id, attempt, "-rerun")
         if not again:
-            _rerun_value(agent, chosen)
+            rerun(agent, chosen)
             again = evaluator.tests(chosen.id, attempt, "-rerun")
         spread = distance(again[0], mean, agent.competition) if again else 0.0
     mine = evaluator.of_source(refitted, evaluator.views["full"], "test")
@@ -184,8 +139,7 @@ def _publish(
     delivered = Delivered(n=n, experiment=experiment.id, kind=kind, score=score, reason=reason)
     about = {"kind": kind, "experiment": experiment.id, "reason": reason}
     (building / "delivery.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
-    report = render_report(agent.folder.path.name, agent.competition, agent.journal, delivered)
-    (building / "report.md").write_text(report, encoding="utf-8")
+    (building / "report.md").write_text(_report(agent, delivered), encoding="utf-8")
     building.rename(root / str(n))
     link = agent.folder.path / ".best.tmp"
     link.unlink(missing_ok=True)
@@ -195,6 +149,10 @@ def _publish(
     for old in root.iterdir():
         if old.name != str(n):
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _report(agent: Agent, delivered: Delivered) -> str:
+    return render_report(agent.folder.path.name, agent.competition, agent.journal, delivered)
 
 
 def _write_program(folder: Path, experiment: Experiment) -> None:

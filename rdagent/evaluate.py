@@ -245,10 +245,13 @@ class Evaluator:
         self, id: int, attempt: int, program: Program, seconds_left: Callable[[], float]
     ) -> tuple[list[Execution], pd.DataFrame | None]:
         """All folds once more under another seed; predictions of hidden rows unless one failed."""
-        executions, hidden = [], []
+        executions: list[Execution] = []
+        hidden, used = [], 0.0
         for n, view in enumerate(self.fold_views):
             self.stage(f"near tie: experiment {id} under another seed, fold {n + 1}")
-            limit = min(self.full_timeout, seconds_left())
+            limit = min(self.full_timeout - used, seconds_left())
+            if limit <= 0:
+                return executions, None
             execution, frame = self.execute(
                 id,
                 attempt,
@@ -256,9 +259,10 @@ class Evaluator:
                 view,
                 kind="rerun",
                 seed=self.seed + 1,
-                timeout=max(limit, 1.0),
+                timeout=limit,
             )
             executions.append(execution)
+            used += execution.seconds
             if frame is None:
                 return executions, None
             hidden.append(self.of_source(frame, view, "train"))

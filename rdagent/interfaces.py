@@ -59,6 +59,11 @@ class LLM(Protocol):
 class Runner(Protocol):
     """Runs a job in isolation and says what happened; a program's failure never raises."""
 
+    @property
+    def warning(self) -> str | None:
+        """One sentence where programs run without isolation, else None."""
+        ...
+
     def run(self, job: Job) -> Execution: ...
 
     def probe(self) -> Sandbox:

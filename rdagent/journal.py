@@ -274,6 +274,12 @@ class Journal:
         ]
         return [e for _, _, e in sorted(scored, key=lambda s: s[:2], reverse=True)]
 
+    def for_search(self) -> Journal:
+        """A snapshot for policies: without what the final part said in a last choice before."""
+        copy = self.snapshot()
+        copy.chosen, copy.deliveries = None, []
+        return copy
+
     def snapshot(self) -> Journal:
         """An independent copy that later events do not change (records are frozen)."""
         copy = Journal()
@@ -299,9 +305,11 @@ class JournalWriter:
     def __init__(
         self, run: Path, observe: Callable[[AnyEvent, Journal], None] | None = None
     ) -> None:
-        """Open (or create) the journal below `run`; SetupError if another agent writes it."""
+        """Open (or create) the journal below `run`.
+
+        Raises SetupError if another agent writes it or a line of it cannot be read.
+        """
         path = run / "events.jsonl"
-        self.journal = load(run) if path.exists() else Journal()
         self._observe = observe
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -309,6 +317,13 @@ class JournalWriter:
         except OSError:
             os.close(self._fd)
             raise SetupError(f"{run} is being written by another agent: stop that one") from None
+        self.journal = load(run)
+        if self.journal.problems:
+            os.close(self._fd)
+            raise SetupError(
+                f"{run.name} cannot go on without what a line says: {self.journal.problems[0]}; "
+                "mend that line, or start a new run"
+            )
         os.ftruncate(self._fd, _complete_bytes(path))
         os.lseek(self._fd, 0, os.SEEK_END)
         self._elapsed_before = self.journal.elapsed

@@ -74,8 +74,10 @@ class Agent:
                 self.floor()
             self.catch_up()
             while (reason := self.limit_reached()) is None:
-                self.round(*self.policy.choose(self.journal))
+                self.round(*self.policy.choose(self.journal.for_search()))
         except KeyboardInterrupt:
+            if not self.journal.finished:
+                raise  # there is nothing to deliver yet
             self.interrupted = True
             reason = "stopped by the user"
             self.evaluator.stage("stopping: delivering the best so far (Ctrl-C again: at once)")
@@ -151,7 +153,8 @@ class Agent:
                     break
                 self.evaluator.stage("repairing")
                 tried = self.journal.experiments[id].attempts
-                mended = self.researcher.repair(context, program, tried[-1])
+                last = tried[-1].model_copy(update={"problem": result.error})
+                mended = self.researcher.repair(context, program, last)
                 if mended is None or any(mended == a.program for a in tried):
                     break
                 program = mended

@@ -113,9 +113,13 @@ def run(
             researcher=researcher, policy=policy,
         )  # fmt: skip
         _open(agent, loop_n, timeout)
+        if runner.warning:
+            agent.note("warning", runner.warning)
         for hint in hints:
             graded = (folder.path / "grades.jsonl").exists()
             agent.note("steered after grading" if graded else "hint", hint)
+        if hints and researcher is None:
+            agent.note("warning", "The playbook reads no hints: they wait for an LLM researcher")
         with _polite_stop():
             return agent.play(), folder.path
     except OSError as error:
@@ -158,12 +162,6 @@ def _assemble(
     )  # fmt: skip
 
 
-UNPROTECTED = (
-    "Programs run without isolation here and their scores are marked unprotected: "
-    "install bubblewrap (apt-get install bubblewrap)"
-)
-
-
 def _open(agent: Agent, loop_n: int | None, timeout: float | None) -> None:
     """Start the run with the budget asked for; a resumed one keeps its own but for that."""
     fresh = agent.journal.started is None
@@ -180,7 +178,7 @@ def _open(agent: Agent, loop_n: int | None, timeout: float | None) -> None:
     agent.append(RunStarted(competition=about, split=split.model_dump(mode="json"), budget=budget))
     for text in (*agent.competition.notes, split.reason):
         agent.note("decision", text)
-    for text in (*split.warnings, *(() if agent.sandbox.protected else (UNPROTECTED,))):
+    for text in split.warnings:
         agent.note("warning", text)
 
 

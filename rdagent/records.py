@@ -189,10 +189,12 @@ class Attempt(Record):
     executions: tuple[Execution, ...] = ()
     score: Score | None = None
     """On the search rows."""
+    problem: str | None = None
+    """Why predictions that are valid could not be scored; told to a repair."""
 
     @property
     def error(self) -> str | None:
-        return next((e.error for e in self.executions if e.error), None)
+        return next((e.error for e in self.executions if e.error), self.problem)
 
 
 class Feedback(Record):

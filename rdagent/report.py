@@ -40,7 +40,7 @@ def render_report(run: str, c: Competition, journal: Journal, delivered: Deliver
 
 def _headline(run: str, c: Competition, journal: Journal, delivered: Delivered) -> str:
     better = "higher" if c.higher_is_better else "lower"
-    part = "final part, seen by nothing else" if _is_final(journal, delivered) else "search part"
+    part = "final part, which no search saw" if _is_final(journal, delivered) else "search part"
     before = " (measured before the refit)" if delivered.kind == "refit" else ""
     lines = [
         f"* Score: **{show(delivered.score)}** {c.metric} ({better} is better), {part}{before}",
@@ -112,7 +112,13 @@ def doubts(c: Competition, journal: Journal, delivered: Delivered) -> list[str]:
             f"Between {score.low:.4g} and {score.high:.4g} is as good a guess as "
             f"{score.value:.4g}: a 95 % band from resampled rows, not from new data."
         )
-    if not _is_final(journal, delivered) and score and score.source == "host":
+    near = journal.chosen.finalists if journal.chosen else ()
+    if _is_final(journal, delivered) and len(near) > 1:
+        found.append(
+            f"{len(near)} finalists were compared on all hidden rows, the final part among them: "
+            "that flatters the chosen one a little."
+        )
+    elif not _is_final(journal, delivered) and score and score.source == "host":
         found.append(
             "The search part also ranked the experiments, which flatters the best a little."
         )
@@ -122,7 +128,6 @@ def doubts(c: Competition, journal: Journal, delivered: Delivered) -> list[str]:
         found.append("If prev_model was trained on these rows, the score flatters it.")
     found += [f"Experiment {chosen.id}: {mark}." for mark in chosen.marks]
     found += [n.text for n in journal.notes if n.kind in ("warning", "steered after grading")]
-    near = journal.chosen.finalists if journal.chosen else ()
     if any(f.rerun for f in near):
         found.append(
             "The last choice was a near tie, run again under another seed: "

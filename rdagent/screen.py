@@ -110,7 +110,7 @@ class Screen:
         best = journal.experiments[last.experiment]
         chosen = journal.chosen
         final = chosen is not None and chosen.experiment == best.id and last.score is not None
-        part = "on rows that nothing else has seen" if final else "on the search rows"
+        part = "on rows that no search saw" if final else "on the search rows"
         if last.score and last.score.source == "self-reported":
             part = "self-reported by the program"
         out()

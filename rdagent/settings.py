@@ -159,7 +159,10 @@ def make_runner(settings: Settings) -> Runner:
 
     if settings.pretrained_path and not settings.pretrained_path.is_dir():
         raise SetupError(f"DS_PRETRAINED_PATH={settings.pretrained_path} is no folder: correct it")
+    # Wherever these lie, also below a folder that programs may see, they stay out of sight.
+    hide = (settings.data_root, settings.trace_path, settings.workspace_path)
     return LocalRunner(
+        hide=tuple(path.absolute() for path in hide if path),
         python=settings.python or Path(sys.executable),
         isolate=False if settings.env_type == "subprocess" else None,
         read_only=(settings.pretrained_path,) if settings.pretrained_path else (),

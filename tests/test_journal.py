@@ -113,6 +113,8 @@ def test_a_foreign_line_is_named_and_the_rest_is_shown(run: Path) -> None:
     journal = load(run)
     assert [e.id for e in journal.finished] == [0, 1, 2, 3]
     assert len(journal.problems) == 1 and "line 2" in journal.problems[0]
+    with pytest.raises(SetupError, match="line 2"):  # a writer would give ids twice
+        JournalWriter(run)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

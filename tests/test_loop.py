@@ -188,6 +188,17 @@ def test_a_second_ctrl_c_stops_at_once_and_the_run_can_go_on(tmp_path: Path) -> 
     assert journal.deliveries[-1].kind == "refit"
 
 
+def test_ctrl_c_before_anything_is_there_leaves_a_run_that_can_go_on(tmp_path: Path) -> None:
+    make_toy(tmp_path)
+    agent = _agent(tmp_path)
+    folder = _wait_for_round(tmp_path, 0)
+    agent.send_signal(signal.SIGINT)
+    out, _ = agent.communicate(timeout=20)
+    assert "INTERRUPTED" in out and load(folder).ended is None
+    journal, _ = play_toy(tmp_path, GOOD, resume=folder, loop_n=1)
+    assert [e.id for e in journal.finished] == [0, 1]
+
+
 def test_killed_at_once_the_run_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
     make_toy(tmp_path)
     agent = _agent(tmp_path)
@@ -253,6 +264,24 @@ def test_a_best_that_was_not_delivered_before_the_kill_is_delivered_on_resume(
         (1, "members"),
     ]
     assert [e.id for e in journal.finished] == [0, 1, 2]
+
+
+def test_a_final_part_of_one_class_ends_the_run_all_the_same(tmp_path: Path) -> None:
+    """In time, the last rows may hold one class: an AUC of them is undefined, not fatal."""
+    folder = make_toy(tmp_path)
+    for name in ("train.csv", "test.csv"):
+        frame = pd.read_csv(folder / name)
+        first = "2020-01-01" if name == "train.csv" else "2021-01-01"
+        frame.insert(1, "day", pd.date_range(first, periods=len(frame)).strftime("%Y-%m-%d"))
+        if name == "train.csv":
+            frame.loc[frame.index[-60:], "y"] = 0
+        frame.to_csv(folder / name, index=False)
+    journal, run_folder = play_toy(tmp_path, GOOD)
+    assert journal.started is not None and journal.started.split["scheme"] == "time"
+    assert journal.chosen is not None and journal.chosen.experiment == 1
+    assert journal.chosen.score is None and journal.ended == "1 of 1 rounds played"
+    assert journal.deliveries[-1].experiment == 1
+    assert (run_folder / "best" / "report.md").exists()
 
 
 def test_columns_called_as_the_hosts_own_are_no_trouble(tmp_path: Path) -> None:

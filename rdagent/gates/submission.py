@@ -191,7 +191,7 @@ def _check_numbers(table: pd.DataFrame, c: Competition, ids: pd.Series | None) -
     if c.output == "value":
         _refuse(np.abs(values) > _LARGEST, table, c, ids, "is too large to be scored")
         if "rmsle" in c.metric:
-            _refuse(values <= -1, table, c, ids, "is -1 or less, which rmsle cannot score")
+            _refuse(values < 0, table, c, ids, "is below 0, which rmsle cannot score")
         return table
     _refuse(values < -1e-9, table, c, ids, "is below 0, but has to be a probability")
     _refuse(values > 1 + 1e-9, table, c, ids, "is above 1, but has to be a probability")
