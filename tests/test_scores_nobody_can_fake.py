@@ -26,19 +26,22 @@ Path("scores.csv").write_text(",roc_auc\\nensemble,1.0\\n")
 
 PEEKS = """
 import os
-wanted = {"folds.csv", "submission_test.csv", "events.jsonl", "split.json", ".env", "run.json"}
+# Spelt backwards, as the leak scan refuses a program that names these files.
+backwards = "vsc.sdlof vsc.tset_noissimbus lnosj.stneve nosj.tilps vne. nosj.nur".split()
+wanted = {name[::-1] for name in backwards}
 def look(folder, depth=0):
     try:
         entries = list(os.scandir(folder))
     except OSError:
         return
     for entry in entries:
-        if entry.name in wanted or entry.name.endswith(".key.csv"):
+        if entry.name in wanted or ".key." in entry.name:
             print("FOUND", entry.path)
-        if entry.is_dir(follow_symlinks=False) and depth < 7 and entry.name not in ("proc", "sys"):
+        if entry.is_dir(follow_symlinks=False) and depth < 7 and entry.name not in ("corp"[::-1], "sys"):
             look(entry.path, depth + 1)
-for root in ("/", os.path.join("workspace_input", os.pardir), os.path.expanduser("~")):
+for root in (os.sep, os.path.expanduser("~")):
     look(root)
+print("LOOKED")
 """
 
 JOINS = """
@@ -59,7 +62,7 @@ def test_a_trick_scores_as_the_same_program_without_it(trick: str, tmp_path: Pat
     plain, tricky = journal.experiments[1], journal.experiments[2]
     assert plain.score is not None
     log = "".join(e.log for a in tricky.attempts for e in a.executions)
-    assert "FOUND" not in log
+    assert "FOUND" not in log and (trick is not PEEKS or "LOOKED" in log)
     if tricky.error is None:  # a trick may also be refused outright
         assert tricky.score is not None and tricky.score.source == "host"
         shared = tricky.score.folds == plain.score.folds
@@ -128,3 +131,13 @@ def test_a_constant_gains_nothing_over_the_floor(tmp_path: Path) -> None:
     make_toy(tmp_path)
     journal, _ = play_toy(tmp_path, FLOOR + "# again\n")
     assert journal.best() is journal.finished[0]
+
+
+def test_answers_below_a_folder_that_programs_may_read_stay_out_of_sight(tmp_path: Path) -> None:
+    """Pretrained weights in the folder that also holds the competitions and their answers."""
+    (tmp_path / "weights.bin").write_text("pretrained")
+    shown = 'print("WEIGHTS", os.path.exists(os.environ["DS_PRETRAINED_PATH"] + "/weights.bin"))\n'
+    look = PEEKS + "look(os.environ['DS_PRETRAINED_PATH'])\n" + shown
+    journal, _ = play_toy(tmp_path / "comps", NOISE + look + WRITE, pretrained_path=tmp_path)
+    log = "".join(e.log for a in journal.experiments[1].attempts for e in a.executions)
+    assert "WEIGHTS True" in log and "FOUND" not in log
