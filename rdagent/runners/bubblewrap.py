@@ -157,6 +157,9 @@ def _hidden(shown: list[Path], hide: tuple[Path, ...]) -> Iterator[Path]:
     for folder in shown:
         for libraries in (*folder.glob("python*/*-packages"), *folder.glob("*-packages")):
             found |= {path for pattern in _HIDDEN for path in libraries.glob(pattern)}
-    for path in found:
-        if path.exists() and any(path.is_relative_to(folder) for folder in shown):
+    hidden: list[Path] = []
+    for path in sorted(found):  # parents first: nothing can be mounted inside a hidden one
+        inside = any(path.is_relative_to(folder) for folder in shown)
+        if inside and path.exists() and not any(path.is_relative_to(other) for other in hidden):
+            hidden.append(path)
             yield path
