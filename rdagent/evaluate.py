@@ -6,6 +6,7 @@ labels never leave this process.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -170,12 +171,12 @@ class Evaluator:
             self._mark(execution, result)
             hidden.append(self.of_source(frame, view, "train"))
             tests.append(self.of_source(frame, view, "test"))
-            result.hidden = pd.concat(hidden)
             if n == 0 and len(views) > 1 and best is not None:
-                result.comparison = self.compare(result.hidden, best)
+                result.comparison = self.compare(hidden[0], best)
                 if result.comparison is not None and result.comparison.high < 0:
                     result.marks.append("stopped after the first fold: clearly below the best")
                     break
+        result.hidden = pd.concat(hidden)
         test = combine(tests, self.competition)
         write_submission(self.folder.submission(id), self.competition, test)
         self._save_predictions(id, result.hidden)
@@ -292,10 +293,11 @@ def lay_out(workdir: Path, program: Program) -> None:
     if workdir.exists():
         shutil.rmtree(workdir)  # what an interrupted agent left
     inputs = workdir / "workspace_input"
-    (inputs / "models").mkdir(parents=True)
+    os.makedirs(inputs / "models")  # noqa: PTH103  (a millisecond less than pathlib's, per fold)
     for name, text in program.files.items():
         path = inputs / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent != inputs:
+            path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
