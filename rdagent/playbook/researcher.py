@@ -174,7 +174,9 @@ def _with_data(reason: str, f: Facts) -> str:
 def _lesson(experiment: Experiment, accepted: bool) -> str:
     move = experiment.hypothesis.plan.get("move")
     compared = experiment.comparison
-    clear = compared is not None and (compared.low > 0 or compared.high < 0)
+    if compared is None:
+        return "It is what the next ones have to beat."
+    clear = compared.low > 0 or compared.high < 0
     if accepted:
         sure = "clearly better" if clear else "better, though within chance"
         ahead = "the same direction is tried further" if move else "it is tuned next"
