@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from rdagent.journal import AnyEvent, ExperimentFinished, ExperimentStarted, Journal
+from rdagent.events import AnyEvent, ExperimentFinished, ExperimentStarted
+from rdagent.journal import Journal
 from rdagent.play import run
 from rdagent.records import (
     Attempt,

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from rdagent.errors import GradingError, InvalidSubmissionError
-from rdagent.journal import Chosen, Executed, Finalist
+from rdagent.events import Chosen, Executed, Finalist
 from rdagent.records import Experiment, Score
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rdagent.choice import SAFETY, choose, rerun
-from rdagent.journal import Delivered, Executed
+from rdagent.events import Delivered, Executed
 from rdagent.predictions import combine, distance, write_submission
 from rdagent.records import Experiment
 from rdagent.report import render_report

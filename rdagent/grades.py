@@ -17,7 +17,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from rdagent.errors import RDAgentError, SetupError
-from rdagent.journal import Delivered, Journal, load
+from rdagent.events import Delivered
+from rdagent.journal import Journal, load
 from rdagent.records import Competition, Experiment, Record, Score
 from rdagent.runs import played_competition
 

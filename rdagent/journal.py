@@ -14,23 +14,30 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from rdagent.errors import SetupError
+from rdagent.events import (
+    AnyEvent,
+    Budget,
+    Chosen,
+    Delivered,
+    Executed,
+    ExperimentFinished,
+    ExperimentStarted,
+    Noted,
+    Proposed,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    Written,
+)
 from rdagent.records import (
     Attempt,
-    Comparison,
-    Cost,
-    Execution,
     Experiment,
-    Feedback,
     Hypothesis,
-    Operator,
-    Program,
-    Record,
-    Score,
 )
 
 FORMAT = 1
@@ -40,127 +47,6 @@ SEARCH_SHARE = 0.8
 """Share of the time that search may use; the rest is kept for choice, refit and delivery."""
 
 
-class Event(Record):
-    """Base of all events. `elapsed` counts active seconds of the run over all its resumes."""
-
-    at: str = ""
-    elapsed: float = 0.0
-
-
-class Budget(Record):
-    """What a run may use."""
-
-    loop_n: int | None = None
-    """Rounds of the whole run, round 0 not counted; None: until the time is used."""
-    timeout: float = 12 * 3600
-    """Seconds of the whole run, delivery included."""
-
-
-class RunStarted(Event):
-    type: Literal["run_started"] = "run_started"
-    competition: dict[str, Any]
-    """The Competition without its paths."""
-    split: dict[str, Any]
-    budget: Budget
-
-
-class RunResumed(Event):
-    type: Literal["run_resumed"] = "run_resumed"
-    budget: Budget
-
-
-class Noted(Event):
-    """A sentence worth keeping: a warning, a hint (`steered after grading`), a decision."""
-
-    type: Literal["noted"] = "noted"
-    kind: Literal["warning", "hint", "steered after grading", "decision"]
-    text: str
-
-
-class ExperimentStarted(Event):
-    type: Literal["experiment_started"] = "experiment_started"
-    id: int
-    operator: Operator
-    parents: tuple[int, ...] = ()
-
-
-class Proposed(Event):
-    type: Literal["proposed"] = "proposed"
-    id: int
-    hypothesis: Hypothesis
-
-
-class Written(Event):
-    type: Literal["written"] = "written"
-    id: int
-    program: Program
-
-
-class Executed(Event):
-    type: Literal["executed"] = "executed"
-    id: int
-    execution: Execution
-
-
-class ExperimentFinished(Event):
-    type: Literal["experiment_finished"] = "experiment_finished"
-    id: int
-    score: Score | None = None
-    comparison: Comparison | None = None
-    feedback: Feedback
-    error: str | None = None
-    marks: tuple[str, ...] = ()
-    cost: Cost
-
-
-class Finalist(Record):
-    """A candidate of the last choice, measured on all hidden rows."""
-
-    experiment: int
-    value: float
-    """On all hidden rows; the mean of both seeds where it was run again."""
-    rerun: bool = False
-
-
-class Chosen(Event):
-    type: Literal["chosen"] = "chosen"
-    experiment: int
-    finalists: tuple[Finalist, ...]
-    score: Score | None
-    """On the final part, which nothing else has seen; None where no rows were hidden."""
-
-
-class Delivered(Event):
-    """`best/` now holds this."""
-
-    type: Literal["delivered"] = "delivered"
-    n: int
-    experiment: int
-    kind: Literal["floor", "members", "refit"]
-    """members: the mean (or vote) of the fold models; refit: one model on all labelled rows."""
-    score: Score | None = None
-    reason: str = ""
-
-
-class RunFinished(Event):
-    type: Literal["run_finished"] = "run_finished"
-    reason: str
-
-
-AnyEvent = Annotated[
-    RunStarted
-    | RunResumed
-    | Noted
-    | ExperimentStarted
-    | Proposed
-    | Written
-    | Executed
-    | ExperimentFinished
-    | Chosen
-    | Delivered
-    | RunFinished,
-    Field(discriminator="type"),
-]
 _EVENTS: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 _DURABLE = (RunStarted, RunResumed, ExperimentFinished, Chosen, Delivered, RunFinished)
 

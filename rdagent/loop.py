@@ -8,22 +8,19 @@ from dataclasses import dataclass, field
 from rdagent.deliver import deliver_folds, deliver_last
 from rdagent.errors import RDAgentError, SetupError
 from rdagent.evaluate import Evaluation, Evaluator
-from rdagent.gates import suspicious
-from rdagent.interfaces import Policy, Researcher
-from rdagent.journal import (
-    SEARCH_SHARE,
+from rdagent.events import (
     AnyEvent,
     Executed,
     ExperimentFinished,
     ExperimentStarted,
-    Journal,
-    JournalWriter,
     Noted,
     Proposed,
     RunFinished,
     Written,
-    finish,
 )
+from rdagent.gates import suspicious
+from rdagent.interfaces import Policy, Researcher
+from rdagent.journal import SEARCH_SHARE, Journal, JournalWriter, finish
 from rdagent.records import (
     Attempt,
     Competition,

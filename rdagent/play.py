@@ -12,15 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rdagent.competition import load_competition, read_train
 from rdagent.errors import SetupError
 from rdagent.evaluate import Evaluator
+from rdagent.events import AnyEvent, Budget, RunResumed, RunStarted
 from rdagent.graders.hidden import HiddenGrader
-from rdagent.journal import (
-    AnyEvent,
-    Budget,
-    Journal,
-    JournalWriter,
-    RunResumed,
-    RunStarted,
-)
+from rdagent.journal import Journal, JournalWriter
 from rdagent.loop import Agent
 from rdagent.records import Competition, Sandbox
 from rdagent.runs import RunFolder, create_run, reopen_run

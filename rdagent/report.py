@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rdagent.journal import Delivered, Journal
+from rdagent.events import Delivered
+from rdagent.journal import Journal
 from rdagent.records import Competition, Experiment, Score
 
 KINDS = {

@@ -14,16 +14,16 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from rdagent.journal import (
+from rdagent.events import (
     AnyEvent,
     Delivered,
     ExperimentFinished,
     ExperimentStarted,
-    Journal,
     Noted,
     Proposed,
     RunStarted,
 )
+from rdagent.journal import Journal
 from rdagent.records import Experiment
 from rdagent.report import against, show
 

@@ -9,18 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rdagent.errors import SetupError
-from rdagent.journal import (
+from rdagent.events import (
     Budget,
     Executed,
     ExperimentFinished,
     ExperimentStarted,
-    JournalWriter,
     Proposed,
     RunStarted,
     Written,
-    find_runs,
-    load,
 )
+from rdagent.journal import JournalWriter, find_runs, load
 from rdagent.records import Cost, Execution, Feedback, Hypothesis, Program, Score
 
 IDEA = Hypothesis(statement="try it", reason="why not", component="Model", operator="draft")
@@ -157,7 +155,8 @@ def test_a_full_disk_is_a_sentence_and_tears_nothing(run: Path) -> None:
     code = f"""
 import resource, signal
 from pathlib import Path
-from rdagent.journal import JournalWriter, Noted
+from rdagent.events import Noted
+from rdagent.journal import JournalWriter
 from rdagent.errors import SetupError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 writer = JournalWriter(Path({str(run)!r}))

@@ -1,13 +1,7 @@
 """The greedy policy: drafts, then the best, other lines when it stalls, a merge near the end."""
 
-from rdagent.journal import (
-    Budget,
-    ExperimentFinished,
-    ExperimentStarted,
-    Journal,
-    RunStarted,
-    Written,
-)
+from rdagent.events import Budget, ExperimentFinished, ExperimentStarted, RunStarted, Written
+from rdagent.journal import Journal
 from rdagent.policies import GreedyPolicy
 from rdagent.records import Cost, Feedback, Operator, Program, Score
 

@@ -37,7 +37,8 @@ def look(folder, depth=0):
     for entry in entries:
         if entry.name in wanted or ".key." in entry.name:
             print("FOUND", entry.path)
-        if entry.is_dir(follow_symlinks=False) and depth < 7 and entry.name not in ("corp"[::-1], "sys"):
+        kernel = entry.name in ("corp"[::-1], "sys")
+        if entry.is_dir(follow_symlinks=False) and depth < 7 and not kernel:
             look(entry.path, depth + 1)
 for root in (os.sep, os.path.expanduser("~")):
     look(root)
