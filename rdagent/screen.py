@@ -149,25 +149,23 @@ class Screen:
         if self._journal.finished:
             parts.append(self._table())
         if self._stage:
-            self._spinner.update(text=Text(self._status()))
+            # One line, never two: the live view above it must not move.
+            self._spinner.update(text=Text(self._status()[: self.console.width - 4]))
             parts.append(Padding(self._spinner, (0, 0, 0, 1)))
         return Group(*parts)
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 1), expand=False)
-        for name in ("#", "how"):
-            table.add_column(name, no_wrap=True)
-        table.add_column("hypothesis", ratio=1, overflow="ellipsis", no_wrap=True, max_width=60)
-        table.add_column("score", no_wrap=True)
-        table.add_column("against the best", no_wrap=True, overflow="ellipsis")
-        table.add_column("s", justify="right")
+        for name in ("#", "how", "hypothesis", "score", "against the best", "s"):
+            table.add_column(name, no_wrap=True, overflow="ellipsis")
+        room = max(12, self.console.width - 72)  # what the other columns leave
         for e in self._journal.finished[-SHOWN:]:
             good = bool(e.feedback and e.feedback.accepted)
             table.add_row(
                 str(e.id),
                 e.hypothesis.operator if e.id else "floor",
-                Text(e.hypothesis.statement),
-                Text(f"failed: {e.error}" if e.error else show(e.score)),
+                _short(e.hypothesis.statement, room),
+                _short(f"failed: {e.error}" if e.error else show(e.score), 26),
                 Text(against(e)),
                 f"{e.cost.seconds:.0f}",
                 style="red" if e.error else "bold green" if good else "",
@@ -206,6 +204,10 @@ def _outcome(e: Experiment) -> str:
         return f"failed: {e.error}"
     new = "  <- new best" if e.feedback and e.feedback.accepted else ""
     return f"{show(e.score)}, against the best: {against(e)}, {e.cost.seconds:.0f} s{new}"
+
+
+def _short(text: str, room: int) -> Text:
+    return Text(text if len(text) <= room else text[: room - 1] + "…")
 
 
 def _clock(seconds: float) -> str:
