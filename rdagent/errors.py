@@ -19,3 +19,20 @@ class InvalidSubmissionError(RDAgentError):
 
 class GradingError(RDAgentError):
     """A grader could not produce a score; the message says why."""
+
+
+class ReplyError(RDAgentError):
+    """An LLM gave no usable answer after several tries: fails one experiment."""
+
+
+class ProviderError(RDAgentError):
+    """The LLM's provider is gone, refuses us, or does not know the model."""
+
+    def __init__(self, message: str, *, setup: bool = False) -> None:
+        super().__init__(message)
+        self.setup = setup
+        """The user can mend it (a key, a model's name); waiting cannot."""
+
+
+class LimitError(RDAgentError):
+    """The run's money or tokens are used up: no further question is asked."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from rdagent.records import (
+    Card,
     Comparison,
     Cost,
     Execution,
@@ -36,6 +37,10 @@ class Budget(Record):
     """Rounds of the whole run, round 0 not counted; None: until the time is used."""
     timeout: float = 12 * 3600
     """Seconds of the whole run, delivery included."""
+    max_cost: float | None = None
+    """US dollars for the LLM over the whole run."""
+    max_tokens: int | None = None
+    """Tokens, in and out, over the whole run."""
 
 
 class RunStarted(Event):
@@ -59,11 +64,19 @@ class Noted(Event):
     text: str
 
 
+class Understood(Event):
+    """What the LLM makes of the competition, asked once."""
+
+    type: Literal["understood"] = "understood"
+    card: Card
+
+
 class ExperimentStarted(Event):
     type: Literal["experiment_started"] = "experiment_started"
     id: int
     operator: Operator
     parents: tuple[int, ...] = ()
+    warm_up: bool = False
 
 
 class Proposed(Event):
@@ -84,6 +97,14 @@ class Executed(Event):
     execution: Execution
 
 
+class Scored(Event):
+    """The last attempt's score on the search rows, before anybody decided whether it counts."""
+
+    type: Literal["scored"] = "scored"
+    id: int
+    score: Score
+
+
 class ExperimentFinished(Event):
     type: Literal["experiment_finished"] = "experiment_finished"
     id: int
@@ -93,6 +114,8 @@ class ExperimentFinished(Event):
     error: str | None = None
     marks: tuple[str, ...] = ()
     cost: Cost
+    chosen: int | None = None
+    """Index of the attempt that counts, where it is not the last."""
 
 
 class Finalist(Record):
@@ -133,10 +156,12 @@ AnyEvent = Annotated[
     RunStarted
     | RunResumed
     | Noted
+    | Understood
     | ExperimentStarted
     | Proposed
     | Written
     | Executed
+    | Scored
     | ExperimentFinished
     | Chosen
     | Delivered

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from pydantic import BaseModel
 
 from rdagent.records import (
-    Attempt,
+    Card,
     Context,
     Execution,
     Experiment,
@@ -21,6 +21,7 @@ from rdagent.records import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from rdagent.journal import Journal
@@ -35,14 +36,22 @@ class Researcher(Protocol):
         """Round 0: a program that cannot fail, for a valid submission within seconds."""
         ...
 
+    def understand(self, context: Context) -> tuple[Card, tuple[str, ...]] | None:
+        """Once a run: the competition in its own words, and where the data said otherwise."""
+        ...
+
     def propose(self, context: Context, parents: tuple[Experiment, ...]) -> Hypothesis: ...
 
     def write(
         self, context: Context, hypothesis: Hypothesis, parents: tuple[Experiment, ...]
     ) -> Program: ...
 
-    def repair(self, context: Context, program: Program, attempt: Attempt) -> Program | None:
-        """A mended program, or None to give the experiment up."""
+    def repair(self, context: Context, experiment: Experiment) -> Program | None:
+        """The last attempt's program mended, or None to give the experiment up."""
+        ...
+
+    def tune(self, context: Context, experiment: Experiment) -> Program | None:
+        """A variant of a program that scored well, for the time that is left; None: no idea."""
         ...
 
     def review(self, context: Context, experiment: Experiment) -> Feedback:
@@ -53,7 +62,30 @@ class Researcher(Protocol):
 class LLM(Protocol):
     """One structured question, one typed answer."""
 
-    def ask(self, prompt_name: str, messages: list[dict[str, str]], reply: type[T]) -> T: ...
+    def ask(
+        self,
+        prompt_name: str,
+        messages: list[dict[str, str]],
+        reply: type[T],
+        *,
+        experiment: int | None = None,
+        check: Callable[[T], str | None] = lambda reply: None,
+    ) -> T:
+        """The answer to `messages` as a `reply`.
+
+        Args:
+            prompt_name: the file in `prompts/` that asks; chooses the model and counts the cost.
+            reply: how the text is read: a model with a classmethod `read(text)` reads it
+                itself (code, patches), any other is JSON.
+            experiment: whose round pays.
+            check: says in a sentence why a reply that could be read is still no use.
+
+        Raises:
+            ReplyError: no usable answer after several tries; fails one experiment.
+            ProviderError: the provider is gone, refuses us, or does not know the model.
+            LimitError: the run's money or tokens are used up.
+        """
+        ...
 
 
 class Runner(Protocol):

@@ -203,6 +203,14 @@ class Feedback(Record):
     accepted: bool
     observations: str
     reason: str
+    lesson: str = ""
+    """What holds beyond this experiment; numbered by its id, empty where it taught nothing new."""
+    confirms: tuple[int, ...] = ()
+    """Lessons, by number, for which it is further evidence."""
+    refutes: tuple[int, ...] = ()
+    """Lessons, by number, against which it is evidence."""
+    suggestion: str = ""
+    """What to try next on this line."""
 
 
 class Cost(Record):
@@ -233,14 +241,23 @@ class Experiment(Record):
     comparison: Comparison | None = None
     """Against the best before it."""
     cost: Cost = Cost()
+    warm_up: bool = False
+    """Played by the playbook before the first question to an LLM; counts as part of round 0."""
+    chosen: int | None = None
+    """Index of the attempt that counts, where it is not the last (tuned in vain)."""
+
+    @property
+    def attempt(self) -> int:
+        """Index of the attempt that counts."""
+        return len(self.attempts) - 1 if self.chosen is None else self.chosen
 
     @property
     def score(self) -> Score | None:
-        return self.attempts[-1].score if self.attempts and not self.error else None
+        return self.attempts[self.attempt].score if self.attempts and not self.error else None
 
     @property
     def program(self) -> Program | None:
-        return self.attempts[-1].program if self.attempts else None
+        return self.attempts[self.attempt].program if self.attempts else None
 
 
 class Sandbox(Record):
@@ -256,10 +273,24 @@ class Sandbox(Record):
     protected: bool = True
 
 
+class Card(Record):
+    """A competition as the LLM understood it, in a few words a field."""
+
+    task: str
+    data: str
+    metric: str
+    submission: str
+    traps: tuple[str, ...] = ()
+    """What may go wrong with this data, a sentence each."""
+
+
 class Context(Record):
     """What a researcher may know when it proposes or writes. No final-part score is in it."""
 
+    id: int = 0
+    """The experiment that is being made."""
     competition: Competition
+    card: Card | None = None
     train_preview: Path
     """Folder of the debug view: the only data a researcher reads."""
     experiments: tuple[Experiment, ...]
