@@ -46,7 +46,13 @@ class Settings(BaseModel):
     full_timeout: float = Field(10800, alias="DS_FULL_TIMEOUT", gt=0)
     """Seconds a program may run on the full data, all folds together."""
     coder_max_loop: int = Field(10, alias="DS_CODER_MAX_LOOP", ge=1)
-    """Versions of a program that one experiment may try."""
+    """Versions of a program that one experiment may try before its full run."""
+    runner_max_loop: int = Field(3, alias="DS_RUNNER_MAX_LOOP", ge=0)
+    """Repairs of programs whose full run failed, an experiment."""
+    playbook_drafts: int = Field(2, alias="DS_PLAYBOOK_DRAFTS", ge=0)
+    """Programs of the playbook that an LLM starts from; they count as part of round 0."""
+    playbook_fallback: bool = Field(True, alias="DS_PLAYBOOK_FALLBACK")
+    """Whether the playbook goes on when the LLM's provider is gone."""
     local_cpu_count: int | None = Field(None, alias="DS_LOCAL_CPU_COUNT", ge=1)
     """Cores of a program; unset: all that this process may use."""
     local_mem_limit: float | None = Field(None, alias="DS_LOCAL_MEM_LIMIT", gt=0)
