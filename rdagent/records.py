@@ -293,6 +293,9 @@ class Context(Record):
     card: Card | None = None
     train_preview: Path
     """Folder of the debug view: the only data a researcher reads."""
+    rows: int = 0
+    """Labelled rows of the competition; 0: not known."""
+    test_rows: int = 0
     experiments: tuple[Experiment, ...]
     """Finished ones, by id."""
     operator: Operator

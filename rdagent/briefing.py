@@ -1,0 +1,122 @@
+"""What every question to an LLM begins with: the competition, the data, the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rdagent import memory
+from rdagent.competition import preview
+from rdagent.interfaces import LLM, T
+from rdagent.prompts import Prompts
+
+if TYPE_CHECKING:
+    from rdagent.records import Context, Experiment
+
+DESCRIPTION = 12_000
+"""Characters of the description that are shown."""
+PREVIEW = {True: 1100, False: 3000}
+"""Characters about the data with the card, and before there is one."""
+TOOLS = (
+    "numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "xgboost", "catboost", "torch",
+    "torchvision", "torchaudio", "transformers", "sentence-transformers", "timm", "tensorflow",
+    "keras", "jax", "optuna", "statsmodels", "polars", "pyarrow", "pillow", "opencv-python",
+    "opencv-python-headless", "albumentations", "librosa", "nltk", "spacy", "gensim", "networkx",
+    "category-encoders", "imbalanced-learn", "joblib",
+)  # fmt: skip
+"""Packages worth naming to whoever writes programs; the others are not shown."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the stages ask their questions."""
+
+    llm: LLM
+    prompts: Prompts
+
+    def ask(
+        self,
+        name: str,
+        context: Context,
+        reply: type[T],
+        check: Callable[[T], str | None] = lambda reply: None,
+        **values: Any,
+    ) -> T:
+        """The answer to `prompts/<name>.md`; see `LLM.ask` for what it raises."""
+        messages = [
+            {"role": "system", "content": brief(context, self.prompts)},
+            {"role": "user", "content": self.prompts.render(name, **values)},
+        ]
+        return self.llm.ask(name, messages, reply, experiment=context.id, check=check)
+
+
+def brief(context: Context, prompts: Prompts) -> str:
+    """The system message: the same for all questions of a run, once there is a card."""
+    c = context.competition
+    view = c.model_copy(update={"data_dir": context.train_preview})
+    described = c.description.strip()
+    if len(described) > DESCRIPTION:
+        described = described[:DESCRIPTION].rstrip() + "\n[the rest is left out]"
+    return prompts.render(
+        "system", id=c.id, description=described, card=context.card, machine=machine(context),
+        data=f"{preview(view, PREVIEW[context.card is not None])}{_rows(context)}",
+    )  # fmt: skip
+
+
+def machine(context: Context) -> str:
+    """Python, packages, cores, memory, GPUs, in one line."""
+    s = context.sandbox
+    tools = ", ".join(f"{name} {s.packages[name]}" for name in TOOLS if name in s.packages)
+    gpus = f"GPU {', '.join(s.gpus)}" if s.gpus else "no GPU"
+    return f"Python {s.python} with {tools}. {s.cpus} cores, {s.memory / 2**30:.0f} GB, {gpus}."
+
+
+def runs(context: Context) -> str:
+    """What a full run is."""
+    return f"all {context.folds} folds" if context.folds > 1 else "the full data"
+
+
+def duration(seconds: float) -> str:
+    """`2.5 h`, `14 min` or `40 s`."""
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+
+
+def time_left(context: Context) -> str:
+    """How long the search and a single run may still take, and what runs took so far."""
+    took = sorted(e.cost.programs for e in context.experiments if e.score is not None and e.id)
+    so_far = f" Programs so far took {duration(took[len(took) // 2])} (median)." if took else ""
+    limit = min(context.timeout, max(context.seconds_left, 1.0))
+    return (
+        f"Time: {duration(context.seconds_left)} of search left ({context.progress:.0%} used); a "
+        f"program may take {duration(limit)} for {runs(context)}.{so_far}"
+    )
+
+
+def _rows(context: Context) -> str:
+    if not context.rows:
+        return ""
+    return (
+        f"\n\nThe tables above are a sample: there are {context.rows:,} labelled rows"
+        f" and {context.test_rows:,} rows to predict."
+    )
+
+
+def describe(e: Experiment) -> str:
+    """Outcome, and what the review said."""
+    said = [e.feedback.reason, e.feedback.suggestion] if e.feedback and not e.warm_up else []
+    parts = [memory.outcome(e), *(memory.clip(x, 200) for x in said if x)]
+    if e.error and e.attempts:
+        last = e.attempts[-1]
+        log = last.executions[-1].log if last.executions else ""
+        parts.append(memory.clip(memory.error_of(last.error, log), 200))
+    if e.score is not None:
+        parts.append(f"{duration(e.cost.programs)} in its programs.")
+    return " ".join(parts)
+
+
+def source(e: Experiment) -> str:
+    """Its main.py; empty where it never had one."""
+    return e.program.files["main.py"].strip() if e.program else ""

@@ -1,0 +1,213 @@
+"""CoSTEER: hypotheses become programs, and errors mend them.
+
+A reply is checked before anything runs: patches apply, the program compiles, is new, and
+holds no labels; what does not fit goes back with the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+from rdagent import memory
+from rdagent.briefing import describe, runs, source, time_left
+from rdagent.competition.weights import list_weights
+from rdagent.excerpts import quote, relevant
+from rdagent.gates.leaks import scan_program
+from rdagent.llm.replies import CodeReply, apply
+from rdagent.records import Program
+
+if TYPE_CHECKING:
+    from rdagent.briefing import Desk
+    from rdagent.records import Attempt, Competition, Context, Experiment, Hypothesis
+
+LONGEST = 24_000
+"""Characters of a program; longer ones make every later question dear."""
+LINES = 300
+PREVIOUS = 8_000
+"""Characters of the user's own code that are quoted."""
+
+
+class TuneReply(CodeReply):
+    """Code, or NOTHING."""
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        if text.strip().strip("`*.").upper() == "NOTHING":
+            return cls(note="", code=None, patches=())
+        return super().read(text)
+
+
+def write(
+    desk: Desk, context: Context, hypothesis: Hypothesis, parents: tuple[Experiment, ...]
+) -> Program:
+    """The program of a hypothesis. Raises what `LLM.ask` raises."""
+    known = [p for p in parents if p.program]
+    operator = hypothesis.operator if known else "draft"
+    base = source(known[0]) if operator in ("improve", "debug") else None
+    reply = desk.ask(
+        "write", context, CodeReply, _check(context, base, [source(p) for p in known]),
+        contract=contract(context, desk), operator=operator, lines=LINES, time=time_left(context),
+        complexity=hypothesis.plan.get("complexity", "normal"), hypothesis=hypothesis,
+        plan=hypothesis.plan.get("how", ""), pitfalls=memory.pitfalls(context.experiments, 600),
+        previous=_previous(context.competition) if context.finetune and operator == "draft" else None,
+        parents=[
+            {"id": p.id, "statement": memory.clip(p.hypothesis.statement, 200),
+             "outcome": describe(p), "code": source(p)} for p in known
+        ],
+    )  # fmt: skip
+    return _program(reply, base)
+
+
+def repair(desk: Desk, context: Context, experiment: Experiment) -> Program | None:
+    """The last version mended; `repair_full` asks where the full run failed."""
+    attempt = experiment.attempts[-1]
+    code = attempt.program.files["main.py"]
+    last = attempt.executions[-1] if attempt.executions else None
+    log = last.log if last else ""
+    error = attempt.error or "it failed"
+    reply = desk.ask(
+        "repair_full" if is_full(attempt) else "repair", context, CodeReply,
+        _check(context, code, [a.program.files["main.py"] for a in experiment.attempts]),
+        contract=contract(context, desk), where=_where(attempt), hypothesis=experiment.hypothesis,
+        error=memory.clip(error, 500),
+        output=quote(relevant(log, code, 1400)) if log.strip() else "",
+        before=_before(experiment), timeout=f"{context.timeout:.0f}", runs=runs(context),
+        mended=memory.mended_like(context.experiments, memory.error_of(error, log), 600),
+        seconds=", ".join(f"{e.kind} {e.seconds:.0f}" for e in attempt.executions), code=code,
+    )  # fmt: skip
+    return _program(reply, code)
+
+
+def tune(desk: Desk, context: Context, experiment: Experiment) -> Program | None:
+    """A variant of a program that scored; None where the model sees nothing worth a try."""
+    attempt = experiment.attempts[experiment.attempt]
+    code = attempt.program.files["main.py"]
+    folds = [e for e in attempt.executions if e.kind == "fold"]
+    allowed = min(context.timeout, context.seconds_left / 2)
+
+    def check(reply: TuneReply) -> str | None:
+        return None if _nothing(reply) else changed(reply)
+
+    changed = _check(context, code, [a.program.files["main.py"] for a in experiment.attempts])
+    reply = desk.ask(
+        "tune", context, TuneReply, check, contract=contract(context, desk),
+        score=memory.outcome(experiment), seconds=f"{sum(e.seconds for e in folds):.0f}",
+        timeout=f"{context.timeout:.0f}", allowed=f"{allowed:.0f}", runs=runs(context),
+        output=quote(relevant(folds[-1].log if folds else "", code, 700)), code=code,
+    )  # fmt: skip
+    return None if _nothing(reply) else _program(reply, code)
+
+
+def contract(context: Context, desk: Desk) -> str:
+    """What every program has to keep to, in the words of this competition."""
+    c = context.competition
+    sample = c.sample_file or "sample_submission.csv"
+    files = [c.train_file, c.test_file, sample]
+    return desk.prompts.render(
+        "contract", files=", ".join(dict.fromkeys(files)), train=c.train_file, sample=sample,
+        id=c.id_column, submission=submission(c), runs=runs(context),
+    )  # fmt: skip
+
+
+def submission(c: Competition) -> str:
+    """What a row of the submission holds."""
+    columns = ", ".join(c.prediction_columns[:6])
+    if len(c.prediction_columns) > 6:
+        columns += f" ... ({len(c.prediction_columns)} columns)"
+    ids = f"{c.id_column}, then " if c.id_column else ""
+    if c.output == "label":
+        what = f"a label of {', '.join(c.target_columns[:3])} as {c.train_file} spells it"
+        if c.task == "ranking":
+            what = "labels, best first, separated by spaces"
+    elif c.output == "probability":
+        what = "probabilities from 0 to 1" + (", each row summing to one" if c.exclusive else "")
+    else:
+        what = "finite numbers"
+    return f"{ids}{columns}: {what}"
+
+
+def is_full(attempt: Attempt) -> bool:
+    """It failed after its debug run."""
+    return bool(attempt.executions) and attempt.executions[-1].kind != "debug"
+
+
+def _where(attempt: Attempt) -> str:
+    if not attempt.executions:
+        return "before it ran"
+    last = attempt.executions[-1]
+    if last.kind == "debug":
+        return "on the small sample"
+    if attempt.problem and not last.error:
+        return "when its predictions were scored"
+    return f"on fold {last.fold}" if last.fold is not None else "in its run"
+
+
+def _before(experiment: Experiment) -> str:
+    """What the earlier versions failed of, the newest first."""
+    lines = []
+    for n, a in enumerate(experiment.attempts[:-1], 1):
+        log = a.executions[-1].log if a.executions else ""
+        lines.append(f"* version {n}: {memory.clip(memory.error_of(a.error, log), 160)}")
+    return memory.fit(reversed(lines), 500)
+
+
+def _previous(c: Competition) -> dict[str, Any] | None:
+    """The user's model: its code, its weights, its latest checkpoint."""
+    if c.prev_model is None:
+        return None
+    parts, left = [], PREVIOUS
+    for name in c.prev_model.code:
+        text = (c.prev_model.path / name).read_text("utf-8", errors="replace").strip()
+        parts.append(f"# prev_model/{name}\n{memory.cut(text, left)}")
+        left -= len(text)
+        if left < 500:
+            break
+    return {
+        "checkpoint": f"workspace_input/prev_model/{c.prev_model.checkpoint}",
+        "weights": list_weights(c, 500),
+        "code": "\n\n".join(parts),
+    }
+
+
+def _nothing(reply: CodeReply) -> bool:
+    return reply.code is None and not reply.patches
+
+
+def _program(reply: CodeReply, base: str | None) -> Program:
+    """The program that a reply stands for. Raises ValueError saying what is wrong with it."""
+    if reply.code is not None:
+        text = reply.code
+    elif base is None:
+        raise ValueError("there is no program to patch: give the whole program in one block")
+    else:
+        text = apply(reply.patches, base)
+    return Program(files={"main.py": text.strip() + "\n"})
+
+
+def _check(
+    context: Context, base: str | None, known: list[str]
+) -> Callable[[CodeReply], str | None]:
+    """Why a reply is no use: it does not apply, does not compile, is not new, or leaks."""
+    before = {text.strip() for text in known}
+
+    def check(reply: CodeReply) -> str | None:
+        try:
+            program = _program(reply, base)
+            code = program.files["main.py"]
+            ast.parse(code)
+        except SyntaxError as error:
+            near = (error.text or "").strip()
+            return f"the program does not compile: line {error.lineno}: {error.msg}: {near[:120]}"
+        except (ValueError, RecursionError, MemoryError) as error:
+            return str(error) or "the program cannot be read"
+        if len(code) > LONGEST:
+            return f"the program has {len(code):,} characters: at most {LONGEST:,}"
+        if code.strip() in before:
+            return "this is a program that was tried already, unchanged: change something"
+        if "submission" not in code:
+            return "the program never writes submission.csv: give the whole program"
+        return scan_program(program, context.competition)
+
+    return check
