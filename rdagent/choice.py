@@ -90,19 +90,20 @@ def _rerun_value(agent: Agent, experiment: Experiment) -> float | None:
 
 def rerun(agent: Agent, experiment: Experiment) -> pd.DataFrame | None:
     """Hidden predictions under another seed, in at most twice the time of the first; or None."""
-    folds = [e.seconds for e in experiment.attempts[-1].executions if e.kind == "fold"]
+    executions = experiment.attempts[experiment.attempt].executions
+    folds = [e.seconds for e in executions if e.kind == "fold"]
     left = agent.seconds_left() - SAFETY
     if agent.interrupted or sum(folds) > left / 4:
         return None
     refit = 1.5 * max(folds, default=0.0)
     end = time.monotonic() + min(2 * sum(folds) + 5, left - refit)
     assert experiment.program is not None
-    executions, hidden = agent.evaluator.rerun(
+    again, hidden = agent.evaluator.rerun(
         experiment.id,
-        len(experiment.attempts) - 1,
+        experiment.attempt,
         experiment.program,
         lambda: end - time.monotonic(),
     )
-    for execution in executions:
+    for execution in again:
         agent.append(Executed(id=experiment.id, execution=execution))
     return hidden

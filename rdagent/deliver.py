@@ -33,7 +33,7 @@ quarter more rows move any model, also one that does the same under every seed."
 def deliver_folds(agent: Agent, experiment: Experiment, reason: str = "") -> None:
     """The mean (or vote) of the folds' test predictions, the fold programs as `members/`."""
     kind: Literal["floor", "members"] = "members" if experiment.id else "floor"
-    attempt = len(experiment.attempts) - 1
+    attempt = experiment.attempt
     members = [
         agent.folder.workspace(experiment.id, attempt, view.name)
         for view in agent.evaluator.fold_views
@@ -63,12 +63,12 @@ def deliver_last(agent: Agent) -> None:
 
 def refit(agent: Agent, chosen: Experiment) -> str | None:
     """Run the chosen program on all labelled rows and deliver that; else say why not."""
-    evaluator, attempt = agent.evaluator, len(chosen.attempts) - 1
+    evaluator, attempt = agent.evaluator, chosen.attempt
     if evaluator.grader is None:  # nothing was hidden: it has been trained on all rows already
         workdir = agent.folder.workspace(chosen.id, attempt, "full")
         _publish(agent, chosen, "refit", agent.folder.submission(chosen.id), [workdir], "")
         return None
-    folds = [e for e in chosen.attempts[-1].executions if e.kind == "fold"]
+    folds = [e for e in chosen.attempts[attempt].executions if e.kind == "fold"]
     longest = max((e.seconds for e in folds), default=0.0)
     left = min(evaluator.full_timeout, agent.seconds_left() - SAFETY)
     if left < longest * 1.25:  # all labelled rows are a quarter more than a fold's
@@ -94,7 +94,7 @@ def refit(agent: Agent, chosen: Experiment) -> str | None:
 
 def _disagrees(agent: Agent, chosen: Experiment, refitted: pd.DataFrame) -> str | None:
     """A refit further from the folds' mean than twice the furthest fold is not trusted."""
-    evaluator, attempt = agent.evaluator, len(chosen.attempts) - 1
+    evaluator, attempt = agent.evaluator, chosen.attempt
     folds = evaluator.tests(chosen.id, attempt)
     if len(folds) < len(evaluator.fold_views):
         return "the fold models that it has to agree with are gone"

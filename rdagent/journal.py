@@ -32,13 +32,11 @@ from rdagent.events import (
     RunFinished,
     RunResumed,
     RunStarted,
+    Scored,
+    Understood,
     Written,
 )
-from rdagent.records import (
-    Attempt,
-    Experiment,
-    Hypothesis,
-)
+from rdagent.records import Attempt, Card, Experiment, Hypothesis
 
 FORMAT = 1
 """Version of the run folder; a folder of a newer one is refused."""
@@ -61,6 +59,7 @@ class Journal:
         self.deliveries: list[Delivered] = []
         self.chosen: Chosen | None = None
         self.notes: list[Noted] = []
+        self.card: Card | None = None
         self.ended: str | None = None
         self.elapsed = 0.0
         self.program_seconds = 0.0
@@ -79,6 +78,8 @@ class Journal:
                 self.budget, self.ended = event.budget, None
             case Noted():
                 self.notes.append(event)
+            case Understood():
+                self.card = event.card
             case ExperimentStarted():
                 # A start of a known id means it was in flight when the agent died: anew.
                 self.experiments[event.id] = Experiment(
@@ -87,6 +88,7 @@ class Journal:
                     hypothesis=Hypothesis(
                         statement="", reason="", component="", operator=event.operator
                     ),
+                    warm_up=event.warm_up,
                 )
             case Proposed():
                 self._update(event.id, hypothesis=event.hypothesis)
@@ -95,10 +97,11 @@ class Journal:
                 self._update(event.id, attempts=(*attempts, Attempt(program=event.program)))
             case Executed():
                 self.program_seconds += event.execution.seconds
-                *before, last = self.experiments[event.id].attempts
-                executions = (*last.executions, event.execution)
-                last = last.model_copy(update={"executions": executions})
-                self._update(event.id, attempts=(*before, last))
+                counts = self.experiments[event.id]  # once it ended, the attempt that counts
+                executions = counts.attempts[counts.attempt].executions
+                self._attempt(event.id, executions=(*executions, event.execution))
+            case Scored():
+                self._attempt(event.id, score=event.score)
             case ExperimentFinished():
                 self._finish(event)
             case Chosen():
@@ -110,6 +113,13 @@ class Journal:
 
     def _update(self, id: int, **fields: Any) -> None:
         self.experiments[id] = self.experiments[id].model_copy(update=fields)
+
+    def _attempt(self, id: int, **fields: Any) -> None:
+        """Change the attempt that counts: the last one while the experiment runs."""
+        experiment = self.experiments[id]
+        attempts = list(experiment.attempts)
+        attempts[experiment.attempt] = attempts[experiment.attempt].model_copy(update=fields)
+        self._update(id, attempts=tuple(attempts))
 
     def _finish(self, event: ExperimentFinished) -> None:
         experiment = finish(self.experiments[event.id], event)
@@ -129,8 +139,8 @@ class Journal:
 
     @property
     def rounds(self) -> int:
-        """Finished rounds; round 0, the floor, does not count."""
-        return sum(1 for e in self._finished if e.id > 0)
+        """Finished rounds; round 0, the floor and the warm-up, does not count."""
+        return sum(1 for e in self._finished if e.id > 0 and not e.warm_up)
 
     @property
     def next_id(self) -> int:
@@ -166,6 +176,13 @@ class Journal:
         copy.chosen, copy.deliveries = None, []
         return copy
 
+    def only(self, experiments: list[Experiment], loop_n: int | None) -> Journal:
+        """A snapshot for policies that knows these experiments alone, and a limit of its own."""
+        copy = self.for_search()
+        copy._finished = experiments
+        copy.budget = self.budget.model_copy(update={"loop_n": loop_n})
+        return copy
+
     def snapshot(self) -> Journal:
         """An independent copy that later events do not change (records are frozen)."""
         copy = Journal()
@@ -177,12 +194,13 @@ class Journal:
 
 def finish(experiment: Experiment, event: ExperimentFinished) -> Experiment:
     """The experiment as it is once `event` ended it."""
-    attempts = experiment.attempts
-    if attempts and event.score:
-        attempts = (*attempts[:-1], attempts[-1].model_copy(update={"score": event.score}))
-    names = ("feedback", "error", "marks", "comparison", "cost")
-    fields = {name: getattr(event, name) for name in names}
-    return experiment.model_copy(update={"attempts": attempts, **fields})
+    names = ("feedback", "error", "marks", "comparison", "cost", "chosen")
+    ended = experiment.model_copy(update={name: getattr(event, name) for name in names})
+    if not ended.attempts or not event.score:
+        return ended
+    attempts = list(ended.attempts)
+    attempts[ended.attempt] = attempts[ended.attempt].model_copy(update={"score": event.score})
+    return ended.model_copy(update={"attempts": tuple(attempts)})
 
 
 class JournalWriter:

@@ -168,7 +168,7 @@ def _promise(
 def chosen(experiment: Experiment, name: str) -> Plan:
     """What a member's own search settled on, in most executions; their logs say it."""
     found: list[str] = []
-    for attempt in experiment.attempts[-1:]:
+    for attempt in experiment.attempts[experiment.attempt :][:1]:
         for execution in attempt.executions:
             if execution.kind != "debug":
                 found += re.findall(rf"^chosen {name} (\{{.*\}})$", execution.log, re.M)
