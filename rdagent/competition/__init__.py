@@ -8,6 +8,7 @@ from rdagent.competition.folder import (
     read_test,
     read_train,
 )
+from rdagent.competition.hints import read_hints
 from rdagent.competition.overview import content_hashes, preview
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "list_competitions",
     "load_competition",
     "preview",
+    "read_hints",
     "read_sample",
     "read_test",
     "read_train",

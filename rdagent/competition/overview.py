@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from rdagent.competition.hints import HINTS
 from rdagent.competition.tables import names_of, read_table, suffix_of
 from rdagent.records import Competition
 
@@ -81,7 +82,7 @@ def _relative(c: Competition, path: Path) -> str:
 
 
 def _folders(c: Competition) -> Iterator[tuple[str, list[str]]]:
-    """(folder relative to the competition's, sorted file names), hidden files left out."""
+    """(folder relative to the competition's, sorted file names), without hidden files and hints."""
     for where, folders, names in os.walk(c.data_dir):
         folders[:] = sorted(
             f
@@ -89,7 +90,8 @@ def _folders(c: Competition) -> Iterator[tuple[str, list[str]]]:
             if not f.startswith((".", "__pycache__")) and (f != "prev_model" or c.prev_model)
         )
         relative = Path(where).relative_to(c.data_dir).as_posix()
-        yield relative, sorted(n for n in names if not n.startswith("."))
+        hints = HINTS if relative == "." else None  # advice may change while a run goes on
+        yield relative, sorted(n for n in names if not n.startswith(".") and n != hints)
 
 
 def _asked(c: Competition) -> str:

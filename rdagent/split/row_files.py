@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from rdagent.records import Competition
 
-HOST_FILES = {"competition.toml", "sample.py", "grade.py", "valid.py", "submission_test.csv"}
+HOST_FILES = {
+    "competition.toml", "hints.md", "sample.py", "grade.py", "valid.py", "submission_test.csv",
+}  # fmt: skip
 """Files of a competition folder that programs never see."""
 
 _TRAINING = re.compile(r"(?<![a-z])(train|training|labels?|targets?|masks?|answers?)(?![a-z])")

@@ -41,6 +41,8 @@ class View(Record):
     fold: int | None = None
     note: str | None = None
     """What the user should know about how it was made."""
+    train_rows: int | None = None
+    """Labelled rows in it; None in views of older versions."""
 
 
 def build_views(
@@ -74,10 +76,14 @@ def build_views(
         if done is None:
             rows, note = choose()
             done = {"state": state, "note": note, "absent": rows is None}
+            done["train_rows"] = None if rows is None else len(rows.train)
             _build(data, rows, folder, name, finetune)
             (folder / f"{name}.json").write_text(json.dumps(done) + "\n", encoding="utf-8")
         if not done["absent"]:
-            views[name] = View(name=name, path=folder / name, fold=fold, note=done["note"])
+            views[name] = View(
+                name=name, path=folder / name, fold=fold,
+                note=done["note"], train_rows=done.get("train_rows"),
+            )  # fmt: skip
 
     views: dict[str, View] = {}
     for n in range(split.folds):
