@@ -32,7 +32,7 @@ def choose(agent: Agent) -> Experiment | None:
         agent.append(Chosen(experiment=finalists[0].id, finalists=(), score=finalists[0].score))
         return finalists[0]
     agent.evaluator.stage("last choice on all hidden rows")
-    hidden = {e.id: agent.evaluator.hidden(e.id) for e in finalists}
+    hidden = {e.id: agent.evaluator.stored.hidden(e.id) for e in finalists}
     scores = {e.id: _score(grader, hidden[e.id], "all") for e in finalists}
     values = {id: score.value if score else math.nan for id, score in scores.items()}
     order = sorted(finalists, key=lambda e: _key(agent, values[e.id]), reverse=True)

@@ -30,12 +30,25 @@ def build_parser(command: str = "data_science") -> cli.Parser:
         "--loop-n",
         type=int,
         metavar="N",
-        help="rounds of the whole run, resumed or not (default: 5 without an LLM)",
+        help="rounds of the whole run, resumed or not (default: 5 without an LLM, "
+        "with one until the time is used)",
     )
     add(
         "--timeout",
         metavar="DURATION",
         help="time of the whole run, such as 90m or 12h, delivery included (default: 12h)",
+    )
+    add(
+        "--max-cost",
+        type=float,
+        metavar="DOLLARS",
+        help="what the LLM may cost over the whole run (default: no limit)",
+    )
+    add(
+        "--max-tokens",
+        type=int,
+        metavar="N",
+        help="tokens, in and out, that the LLM may take over the whole run (default: no limit)",
     )
     add("--resume", metavar="RUN", help="go on with this run: its folder, or its name")
     add(
@@ -69,6 +82,10 @@ def play(command: str, argv: Sequence[str] | None) -> int:
         raise SetupError(f"--loop-n {flags.loop_n} does not fit: give 0 or more rounds")
     if flags.seed is not None and flags.seed < 0:
         raise SetupError(f"--seed {flags.seed} does not fit: give 0 or more")
+    for name in ("max_cost", "max_tokens"):
+        value = getattr(flags, name)
+        if value is not None and not value > 0:
+            raise SetupError(f"--{name.replace('_', '-')} {value} does not fit: give more than 0")
     from rdagent.screen import Screen  # rich and pandas load after the flags were read
     from rdagent.settings import load_settings, misspelt
 
@@ -85,6 +102,8 @@ def play(command: str, argv: Sequence[str] | None) -> int:
                 command=command,
                 loop_n=flags.loop_n,
                 timeout=timeout,
+                max_cost=flags.max_cost,
+                max_tokens=flags.max_tokens,
                 seed=flags.seed,
                 hints=tuple(flags.hint),
                 resume=Path(flags.resume) if flags.resume else None,

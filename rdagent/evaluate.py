@@ -17,10 +17,9 @@ import pandas as pd
 
 from rdagent.errors import GradingError, InvalidSubmissionError
 from rdagent.gates import read_submission
-from rdagent.gates.leaks import scan_program
 from rdagent.graders.hidden import HiddenGrader
 from rdagent.interfaces import Runner
-from rdagent.predictions import combine, write_submission
+from rdagent.predictions import combine
 from rdagent.records import (
     Comparison,
     Competition,
@@ -31,12 +30,17 @@ from rdagent.records import (
     Resources,
     Score,
 )
+from rdagent.refusals import refuse, too_slow
 from rdagent.runs import RunFolder
 from rdagent.split import Split
+from rdagent.stored import Stored, self_reported
 from rdagent.views import View, read_key
 
 SIGTERM_GRACE = 10.0
 """Seconds between SIGTERM and the end of a program."""
+
+Recorder = Callable[[Execution], None]
+"""Told each execution as it ended."""
 
 
 @dataclass
@@ -46,9 +50,13 @@ class Evaluation:
     error: str | None = None
     score: Score | None = None
     comparison: Comparison | None = None
-    """Against the best, on the search rows both have."""
+    """Against the rival, on the search rows both have."""
     hidden: pd.DataFrame | None = None
     """Predictions of hidden rows, indexed by row of train."""
+    test: pd.DataFrame | None = None
+    """Predictions of the real test rows: the folds' mean, or their vote."""
+    full: bool = False
+    """It failed past its first run: mending it costs a full run a time."""
     marks: list[str] = field(default_factory=list)
 
 
@@ -69,6 +77,8 @@ class Evaluator:
     debug_timeout: float
     full_timeout: float
     seed: int = 0
+    python: str = ""
+    """Version of the interpreter that runs programs."""
     env: dict[str, str] = field(default_factory=dict)
     stage: Callable[[str], None] = lambda text: None
     """Told what is going on, for the screen."""
@@ -76,7 +86,7 @@ class Evaluator:
     def __post_init__(self) -> None:
         self._keys = {name: read_key(view) for name, view in self.views.items()}
         self._sources = {name: _sources(key) for name, key in self._keys.items()}
-        self._loaded: tuple[int, pd.DataFrame] | None = None
+        self.stored = Stored(self.folder, self.competition, self.table)
 
     @property
     def fold_views(self) -> list[View]:
@@ -94,16 +104,20 @@ class Evaluator:
         kind: Kind,
         seed: int,
         timeout: float,
+        deadline: float | None = None,
     ) -> tuple[Execution, pd.DataFrame | None]:
-        """One execution in a fresh folder, and its predictions in the view's order if valid."""
+        """One execution in a fresh folder, and its predictions in the view's order if valid.
+
+        `deadline` is what it is told (DS_DEADLINE); None: all of its time but for the grace.
+        """
         suffix = "" if kind in ("debug", "fold", "refit") else f"-{kind}"
         workdir = self.folder.workspace(id, attempt, view.name + suffix)
         lay_out(workdir, program)
-        soft = timeout - SIGTERM_GRACE if timeout >= 10 * SIGTERM_GRACE else timeout * 0.9
+        told = without_grace(timeout) if deadline is None else deadline
         job = Job(
             kind=kind, fold=view.fold, seed=seed, view=view.path, workdir=workdir,
             timeout=timeout, resources=self.resources,
-            env={**self.env, "DS_DEADLINE": f"{soft:.0f}"},
+            env={**self.env, "DS_DEADLINE": f"{told:.0f}"},
         )  # fmt: skip
         execution = self.runner.run(job)
         frame, error = None, failure(execution, timeout)
@@ -118,40 +132,46 @@ class Evaluator:
         return execution.model_copy(update={"error": error}), frame
 
     def evaluate(
-        self,
-        id: int,
-        attempt: int,
-        program: Program,
-        best: int | None,
-        record: Callable[[Execution], None],
-        seconds_left: Callable[[], float],
-    ) -> Evaluation:
-        """Debug run, then fold after fold; stops early at a failure or clearly below the best."""
-        refusal = scan_program(program, self.competition)
+        self, id: int, attempt: int, program: Program, rival: pd.DataFrame | None,
+        record: Recorder, seconds_left: Callable[[], float],
+    ) -> Evaluation:  # fmt: skip
+        """Debug run, then fold after fold; stops early at a failure or clearly below the rival.
+
+        `rival`: the hidden predictions that it has to beat.
+        """
+        refusal = refuse(program, self.competition, self.python)
         if refusal:
             record(Execution(kind="debug", seconds=0.0, error=refusal))
             return Evaluation(error=refusal)
         if "debug" in self.views:
-            self.stage("debug run")
-            limit = min(self.debug_timeout, seconds_left())
-            execution, _ = self.execute(
-                id, attempt, program, self.views["debug"], kind="debug",
-                seed=self.seed, timeout=max(limit, 1.0),
-            )  # fmt: skip
+            execution = self._debug(id, attempt, program, seconds_left)
             record(execution)
             if execution.error:
                 return Evaluation(error=f"debug run: {execution.error}")
-        return self._full(id, attempt, program, best, record, seconds_left)
+        return self._full(id, attempt, program, rival, record, seconds_left)
+
+    def _debug(
+        self, id: int, attempt: int, program: Program, seconds_left: Callable[[], float]
+    ) -> Execution:
+        """The run on the sample, told the deadline of a fold: so it shows what a fold takes."""
+        self.stage("debug run")
+        view, folds = self.views["debug"], self.fold_views
+        limit = max(min(self.debug_timeout, seconds_left()), 1.0)
+        full = max(min(self.full_timeout, seconds_left()), 1.0)
+        told = min(without_grace(limit), without_grace(full) / len(folds))
+        execution, _ = self.execute(
+            id, attempt, program, view, kind="debug", seed=self.seed, timeout=limit, deadline=told
+        )
+        if execution.error:
+            return execution
+        left = min(self.full_timeout, seconds_left())
+        error = too_slow(program, execution.seconds, told, view, folds, left)
+        return execution.model_copy(update={"error": error})
 
     def _full(
-        self,
-        id: int,
-        attempt: int,
-        program: Program,
-        best: int | None,
-        record: Callable[[Execution], None],
-        seconds_left: Callable[[], float],
-    ) -> Evaluation:
+        self, id: int, attempt: int, program: Program, rival: pd.DataFrame | None,
+        record: Recorder, seconds_left: Callable[[], float],
+    ) -> Evaluation:  # fmt: skip
         result = Evaluation()
         views, used = self.fold_views, 0.0
         hidden, tests = [], []
@@ -160,30 +180,31 @@ class Evaluator:
             limit = min(self.full_timeout - used, seconds_left())
             if limit <= 0:
                 ended = "the run's search time" if seconds_left() <= 0 else "DS_FULL_TIMEOUT"
-                return Evaluation(error=f"{ended} ended after {n} of {len(views)} folds")
+                return Evaluation(error=f"{ended} ended after {n} of {len(views)} folds", full=True)
             execution, frame = self.execute(
-                id, attempt, program, view, kind="fold", seed=self.seed, timeout=limit
-            )
+                id, attempt, program, view, kind="fold", seed=self.seed, timeout=limit,
+                deadline=without_grace(limit) / (len(views) - n),  # later folds need theirs
+            )  # fmt: skip
             record(execution)
             used += execution.seconds
             if frame is None:
-                return Evaluation(error=f"{view.name}: {execution.error}")
+                full = n > 0 or "debug" in self.views  # without a sample the first fold is it
+                return Evaluation(error=f"{view.name}: {execution.error}", full=full)
             self._mark(execution, result)
             hidden.append(self.of_source(frame, view, "train"))
             tests.append(self.of_source(frame, view, "test"))
-            if n == 0 and len(views) > 1 and best is not None:
-                result.comparison = self.compare(hidden[0], best)
+            if n == 0 and len(views) > 1 and rival is not None:
+                result.comparison = self.compare(hidden[0], rival)
                 if result.comparison is not None and result.comparison.high < 0:
                     result.marks.append("stopped after the first fold: clearly below the best")
                     break
         result.hidden = pd.concat(hidden)
-        test = combine(tests, self.competition)
-        write_submission(self.folder.submission(id), self.competition, test)
-        self._save_predictions(id, result.hidden)
-        self._score(id, attempt, result, best)
+        result.test = combine(tests, self.competition)
+        self._score(id, attempt, result, rival)
+        result.full = result.error is not None
         return result
 
-    def _score(self, id: int, attempt: int, result: Evaluation, best: int | None) -> None:
+    def _score(self, id: int, attempt: int, result: Evaluation, rival: pd.DataFrame | None) -> None:
         if self.grader is None:
             workdir = self.folder.workspace(id, attempt, self.fold_views[0].name)
             result.score = self_reported(workdir, self.competition)
@@ -196,34 +217,19 @@ class Evaluator:
         except (GradingError, InvalidSubmissionError) as error:
             result.error = str(error)
             return
-        if best is not None:
-            result.comparison = self.compare(result.hidden, best)
+        if rival is not None:
+            result.comparison = self.compare(result.hidden, rival)
 
-    def compare(self, hidden: pd.DataFrame, best: int) -> Comparison | None:
-        """Paired, on the search rows that both have; positive: better than the best.
+    def compare(self, hidden: pd.DataFrame, rival: pd.DataFrame) -> Comparison | None:
+        """Paired, on the search rows that both have; positive: better than the rival.
 
         None where the metric is undefined for one of them (a rank of constants, say).
         """
         assert self.grader is not None
         try:
-            return self.grader.compare(hidden, self.hidden(best), "search")
+            return self.grader.compare(hidden, rival, "search")
         except GradingError:
             return None
-
-    def hidden(self, id: int) -> pd.DataFrame:
-        """Predictions of hidden rows of a finished experiment, indexed by row of train."""
-        if self._loaded is None or self._loaded[0] != id:
-            labels = self.competition.output == "label"
-            frame = pd.read_csv(
-                self.folder.predictions(id),
-                dtype=str if labels else None,
-                keep_default_na=not labels,
-            )
-            # By position: a prediction column may be called `row` or `fold` as well.
-            rows = pd.Index(frame.iloc[:, 0].astype(int), name="row")
-            columns = list(self.competition.prediction_columns)
-            self._loaded = (id, frame.iloc[:, 2:].set_axis(columns, axis=1).set_axis(rows))
-        return self._loaded[1]
 
     def tests(self, id: int, attempt: int, suffix: str = "") -> list[pd.DataFrame]:
         """Each fold's predictions of the real test rows; folds without a valid file left out."""
@@ -254,14 +260,9 @@ class Evaluator:
             if limit <= 0:
                 return executions, None
             execution, frame = self.execute(
-                id,
-                attempt,
-                program,
-                view,
-                kind="rerun",
-                seed=self.seed + 1,
-                timeout=limit,
-            )
+                id, attempt, program, view, kind="rerun", seed=self.seed + 1, timeout=limit,
+                deadline=without_grace(limit) / (len(self.fold_views) - n),
+            )  # fmt: skip
             executions.append(execution)
             used += execution.seconds
             if frame is None:
@@ -269,23 +270,17 @@ class Evaluator:
             hidden.append(self.of_source(frame, view, "train"))
         return executions, pd.concat(hidden)
 
-    def _save_predictions(self, id: int, hidden: pd.DataFrame | None) -> None:
-        if hidden is None or hidden.empty:
-            return
-        folds = self.table.set_index("row")["fold"]
-        out = hidden.copy()
-        out.insert(0, "fold", folds.loc[hidden.index].to_numpy(), allow_duplicates=True)
-        path = self.folder.predictions(id)
-        temporary = path.with_name(f".{path.name}.tmp")
-        out.to_csv(temporary, index_label="row")
-        temporary.replace(path)
-
     def _mark(self, execution: Execution, result: Evaluation) -> None:
         marks = {
             "unprotected": not execution.protected,
             "stopped by SIGTERM before its limit": execution.terminated,
         }
         result.marks += [m for m, holds in marks.items() if holds and m not in result.marks]
+
+
+def without_grace(timeout: float) -> float:
+    """Seconds of a limit that a program can plan with: SIGTERM comes before its end."""
+    return timeout - SIGTERM_GRACE if timeout >= 10 * SIGTERM_GRACE else timeout * 0.9
 
 
 def lay_out(workdir: Path, program: Program) -> None:
@@ -321,24 +316,3 @@ def _sources(key: pd.DataFrame) -> dict[str, tuple[np.ndarray, pd.Index]]:
         order = np.argsort(rows)
         found[source] = (mine[order], pd.Index(rows[order], name="row"))
     return found
-
-
-def self_reported(workdir: Path, competition: Competition) -> Score | None:
-    """The program's own word: the `ensemble` row of `scores.csv`, else its best row."""
-    path = workdir / "scores.csv"
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > 1_000_000:
-        return None  # the file is the program's: it may be anything
-    try:
-        values = pd.read_csv(path, index_col=0).iloc[:, 0]
-        numbers = pd.to_numeric(values, errors="coerce").dropna()
-    except (OSError, ValueError, IndexError):
-        return None
-    numbers = numbers[np.isfinite(numbers)]
-    if numbers.empty:
-        return None
-    best = numbers.max() if competition.higher_is_better else numbers.min()
-    value = numbers["ensemble"] if "ensemble" in numbers.index else best
-    return Score(
-        value=float(np.ravel(value)[0]), metric=competition.metric,
-        higher_is_better=competition.higher_is_better, source="self-reported",
-    )  # fmt: skip

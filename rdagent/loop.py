@@ -6,36 +6,19 @@ import time
 from dataclasses import dataclass, field
 
 from rdagent.deliver import deliver_folds, deliver_last
-from rdagent.errors import RDAgentError, SetupError
+from rdagent.errors import LimitError, ProviderError, ReplyError, SetupError
 from rdagent.evaluate import Evaluation, Evaluator
-from rdagent.events import (
-    AnyEvent,
-    Executed,
-    ExperimentFinished,
-    ExperimentStarted,
-    Noted,
-    Proposed,
-    RunFinished,
-    Written,
-)
+from rdagent.events import AnyEvent, ExperimentFinished, Noted, Proposed, RunFinished, Understood
 from rdagent.gates import suspicious
 from rdagent.interfaces import Policy, Researcher
 from rdagent.journal import SEARCH_SHARE, Journal, JournalWriter, finish
-from rdagent.records import (
-    Attempt,
-    Competition,
-    Context,
-    Cost,
-    Execution,
-    Experiment,
-    Feedback,
-    Operator,
-    Sandbox,
-)
+from rdagent.players import Players
+from rdagent.records import Competition, Context, Cost, Experiment, Feedback, Operator, Sandbox
+from rdagent.rounds import Round, ahead, said
 from rdagent.runs import RunFolder
 
-LOG_KEPT = 1000
-"""Characters kept of the log of an execution that ended well; all of it is in `output.log`."""
+HINTS = "hints.md: "
+"""How a note begins that holds the content of that file; the last such one counts."""
 
 
 @dataclass
@@ -45,11 +28,12 @@ class Agent:
     folder: RunFolder
     competition: Competition
     writer: JournalWriter
-    researcher: Researcher
+    players: Players
     policy: Policy
     evaluator: Evaluator
     sandbox: Sandbox
     max_attempts: int = 10
+    max_full_repairs: int = 3
     finetune: bool = False
     seed: int = 0
     interrupted: bool = field(default=False, init=False)
@@ -70,8 +54,11 @@ class Agent:
             if not self.journal.finished:
                 self.floor()
             self.catch_up()
+            self.warm_up()
+            self.understand()
             while (reason := self.limit_reached()) is None:
-                self.round(*self.policy.choose(self.journal.for_search()))
+                choice = self.players.choose(self.policy, self.journal)
+                self.round(self.players.now, *choice)
         except KeyboardInterrupt:
             if not self.journal.finished:
                 raise  # there is nothing to deliver yet
@@ -84,14 +71,16 @@ class Agent:
 
     def limit_reached(self) -> str | None:
         """Why no further round starts; None while one may."""
-        budget = self.journal.budget
-        if budget.loop_n is not None and self.journal.rounds >= budget.loop_n:
-            return f"{self.journal.rounds} of {budget.loop_n} rounds played"
+        budget, rounds = self.journal.budget, self.journal.rounds
+        if budget.loop_n is not None and rounds >= budget.loop_n:
+            return f"{rounds} of {budget.loop_n} rounds played"
+        return self.players.limit_reached(rounds) or self.time_used()
+
+    def time_used(self) -> str | None:
+        """Why nothing can be started that would end in time; None while something can."""
         # What even the baseline took: anything else started now could not end in time.
         least = self.journal.finished[0].cost.seconds
-        if self.search_seconds_left() <= least:
-            return "the time for search is used"
-        return None
+        return "the time for search is used" if self.search_seconds_left() <= least else None
 
     def seconds_left(self) -> float:
         """Of the whole run."""
@@ -103,25 +92,22 @@ class Agent:
 
     def floor(self) -> None:
         """Round 0: a program that cannot fail, so that a valid submission exists at once."""
-        started, context = time.monotonic(), self.context("draft")
-        self.append(ExperimentStarted(id=0, operator="draft"))
-        hypothesis, program = self.researcher.floor(context)
+        played = Round(self, self.players.fallback or self.players.researcher, "draft")
+        hypothesis, program = played.researcher.floor(self.context("draft"))
         self.append(Proposed(id=0, hypothesis=hypothesis))
-        self.append(Written(id=0, program=program))
-        result = self.evaluate(0, 0)
-        executions = self.journal.experiments[0].attempts[-1].executions
-        if failed := next((e for e in executions if e.error), None):
+        result = played.result = played.attempt(program, None)
+        if failed := next((e for e in played.experiment.attempts[-1].executions if e.error), None):
             raise SetupError(
                 f"even the baseline program fails here ({failed.error}): "
                 f"see `rdagent doctor`. Its last words: {' '.join(failed.log.split())[-300:]}"
             )
-        if not self.folder.submission(0).exists():
+        if result.test is None:
             timeout = self.journal.budget.timeout
             raise SetupError(f"{timeout:g} s are too short even for the baseline: raise --timeout")
         if result.error:  # a constant has no rank correlation, and its submission is valid
             result.marks.append(f"no score: {result.error}")
             result.error = None
-        self.finish(0, result, started, context)
+        self.finish(played)
 
     def catch_up(self) -> None:
         """Deliver a best that the agent was killed before it could deliver."""
@@ -130,86 +116,123 @@ class Agent:
         if best and (last is None or (last.experiment < best.id and last.kind != "refit")):
             deliver_folds(self, best)
 
-    def round(self, operator: Operator, parents: tuple[int, ...]) -> None:
-        """One experiment: an idea becomes a program, which is repaired until it runs."""
-        id, started = self.journal.next_id, time.monotonic()
-        self.append(ExperimentStarted(id=id, operator=operator, parents=parents))
-        context = self.context(operator)
-        origin = tuple(self.journal.experiments[p] for p in parents)
-        result = Evaluation()
+    def warm_up(self) -> None:
+        """The playbook's drafts: something to beat before the first question to an LLM."""
+        if self.players.fallback is None or self.journal.rounds or self.journal.card:
+            return
+        done = sum(e.warm_up for e in self.journal.finished)
+        for _ in range(done, self.players.drafts):
+            if self.time_used():
+                return
+            self.round(self.players.fallback, "draft", (), warm_up=True)
+
+    def understand(self) -> None:
+        """Once a run, before the first idea; without it the run goes on."""
+        if self.journal.card or self.limit_reached():
+            return
+        self.evaluator.stage("understanding the competition")
         try:
-            self.evaluator.stage("proposing")
-            hypothesis = self.researcher.propose(context, origin)
-            self.append(Proposed(id=id, hypothesis=hypothesis))
-            self.evaluator.stage("writing the program")
-            program = self.researcher.write(context, hypothesis, origin)
-            for attempt in range(self.max_attempts):
-                self.append(Written(id=id, program=program))
-                result = self.evaluate(id, attempt)
-                if result.error is None or self.search_seconds_left() <= 0:
-                    break
-                self.evaluator.stage("repairing")
-                tried = self.journal.experiments[id].attempts
-                last = tried[-1].model_copy(update={"problem": result.error})
-                mended = self.researcher.repair(context, program, last)
-                if mended is None or any(mended == a.program for a in tried):
-                    break
-                program = mended
+            found = self.players.researcher.understand(self.context("draft"))
         except (SetupError, OSError):
-            raise  # a broken machine
-        except Exception as error:  # a failed experiment is data, also one that broke its author
-            known = isinstance(error, RDAgentError)
-            result = Evaluation(error=str(error) if known else f"{type(error).__name__}: {error}")
-        self.finish(id, result, started, context)
+            raise
+        except Exception as error:
+            self.heed(error, failed=False)
+            if not isinstance(error, ProviderError | LimitError):
+                self.note("warning", f"The competition was not summed up: {said(error)}")
+            return
+        if found:
+            self.players.answered = True
+            self.append(Understood(card=found[0]))
+            for text in found[1]:
+                self.note("decision", text)
 
-    def evaluate(self, id: int, attempt: int) -> Evaluation:
-        best = self.journal.best()
-        tried: Attempt = self.journal.experiments[id].attempts[attempt]
-        return self.evaluator.evaluate(
-            id, attempt, tried.program,
-            best=best.id if best else None,
-            record=lambda execution: self.append(Executed(id=id, execution=trim(execution))),
-            seconds_left=self.search_seconds_left,
-        )  # fmt: skip
+    def round(
+        self, player: Researcher, operator: Operator, parents: tuple[int, ...], *,
+        warm_up: bool = False,
+    ) -> None:  # fmt: skip
+        """One experiment: an idea becomes a program, which is repaired until it runs."""
+        played = Round(self, player, operator, parents, warm_up=warm_up)
+        played.play()
+        # Before it is finished: it is played again once the user has mended the setup.
+        self.players.refuse_setup(played.trouble, self.folder.path)
+        experiment = self.finish(played)
+        if isinstance(played.trouble, KeyboardInterrupt):
+            raise played.trouble
+        self.heed(played.trouble, failed=experiment.error is not None)
+        if self.players.gone and player is self.players.fallback and not experiment.attempts:
+            self.players.stopped = experiment.error  # the playbook has no more ideas
 
-    def finish(self, id: int, result: Evaluation, started: float, context: Context) -> Experiment:
+    def heed(self, trouble: BaseException | None, *, failed: bool) -> None:
+        """What an error of the LLM means for the rounds to come."""
+        self.players.answered |= isinstance(trouble, ReplyError)
+        self.players.refuse_setup(trouble, self.folder.path)
+        warning = self.players.heed(trouble, failed=failed, journal=self.journal)
+        if warning and self.limit_reached() is None:
+            self.note("warning", warning)
+
+    def finish(self, played: Round) -> Experiment:
         """Arithmetic decides, the researcher explains; a new best is delivered at once."""
-        best, marks = self.journal.best(), list(result.marks)
+        result, best, marks = played.result, self.journal.best(), list(played.result.marks)
         accepted = result.error is None and self.better(result, best)
         if accepted and result.score is not None:
             # Any model leaps over the floor: only programs that learnt something compare.
             before = best.score if best is not None and best.id else None
             mark = suspicious(before, result.score)
             marks += [mark] if mark else []
-        experiment = self.journal.experiments[id]
-        programs = sum(e.seconds for a in experiment.attempts for e in a.executions)
+        self.evaluator.stored.save(played.id, result.hidden, result.test)
         event = ExperimentFinished(
-            id=id, score=result.score, comparison=result.comparison, error=result.error,
+            id=played.id, score=result.score, comparison=result.comparison, error=result.error,
             feedback=Feedback(accepted=accepted, observations="", reason=""), marks=tuple(marks),
-            cost=Cost(seconds=round(time.monotonic() - started, 3), programs=round(programs, 3)),
+            cost=self.cost(played), chosen=played.chosen,
         )  # fmt: skip
-        feedback = self.researcher.review(context, finish(experiment, event))
+        feedback = self.review(played, finish(played.experiment, event))
         feedback = feedback.model_copy(update={"accepted": accepted})  # arithmetic, not opinion
-        self.append(event.model_copy(update={"feedback": feedback}))
+        self.append(event.model_copy(update={"feedback": feedback, "cost": self.cost(played)}))
         if accepted:
-            deliver_folds(self, self.journal.experiments[id])
-        return self.journal.experiments[id]
+            deliver_folds(self, played.experiment)
+        return played.experiment
+
+    def review(self, played: Round, experiment: Experiment) -> Feedback:
+        """What it taught; nothing where the LLM cannot say."""
+        silent = (LimitError, ProviderError, KeyboardInterrupt)
+        if not isinstance(played.trouble, silent):
+            try:
+                self.evaluator.stage("reviewing")
+                return played.researcher.review(self.context(played.operator), experiment)
+            except (SetupError, OSError):
+                raise
+            except (Exception, KeyboardInterrupt) as error:  # its score shall not be lost
+                played.trouble = played.trouble or error
+        reason = f"Nobody reviewed it: {said(played.trouble)}"
+        return Feedback(accepted=False, observations="", reason=reason)
+
+    def cost(self, played: Round) -> Cost:
+        """So far: time, and what the LLM took."""
+        executions = [e for a in played.experiment.attempts for e in a.executions]
+        ledger = self.players.ledger
+        used = ledger.spent(played.id) if ledger else None
+        return Cost(
+            seconds=round(time.monotonic() - played.started, 3),
+            programs=round(sum(e.seconds for e in executions), 3),
+            tokens=used.input + used.output if used else 0,
+            money=used.money or 0.0 if used else 0.0,
+        )
 
     def better(self, result: Evaluation, best: Experiment | None) -> bool:
         if best is None or best.score is None or result.score is None:
             return best is None or result.score is not None
         if result.comparison is not None:
             return result.comparison.delta > 0
-        sign = 1 if result.score.higher_is_better else -1
-        return (result.score.value - best.score.value) * sign > 0
+        return ahead(result.score, best.score)
 
     def context(self, operator: Operator) -> Context:
         """What the researcher may know; nothing of the final part is in it."""
         journal, views = self.journal, self.evaluator.views
         seen = views.get("debug", self.evaluator.fold_views[0])
-        hints = (n.text for n in journal.notes if n.kind in ("hint", "steered after grading"))
         return Context(
+            id=journal.next_id,
             competition=self.competition,
+            card=journal.card,
             train_preview=seen.path,
             experiments=journal.finished,
             operator=operator,
@@ -219,13 +242,15 @@ class Agent:
             timeout=self.evaluator.full_timeout,
             folds=len(self.evaluator.fold_views),
             finetune=self.finetune,
-            hints=tuple(hints),
+            hints=hints(journal),
             seed=self.seed,
         )  # fmt: skip
 
 
-def trim(execution: Execution) -> Execution:
-    """What the journal keeps of an execution: of a good one, only its last words."""
-    if execution.error or len(execution.log) <= LOG_KEPT:
-        return execution
-    return execution.model_copy(update={"log": "..." + execution.log[-LOG_KEPT:]})
+def hints(journal: Journal) -> tuple[str, ...]:
+    """The user's advice: every hint, and `hints.md` as it is now."""
+    kinds = ("hint", "steered after grading")
+    texts = [note.text for note in journal.notes if note.kind in kinds]
+    files = [text.removeprefix(HINTS) for text in texts if text.startswith(HINTS)]
+    given = [text for text in texts if not text.startswith(HINTS)]
+    return tuple(text for text in (*files[-1:], *given) if text)

@@ -9,13 +9,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rdagent.competition import load_competition, read_train
+from rdagent.competition import load_competition, read_hints, read_train
 from rdagent.errors import SetupError
 from rdagent.evaluate import Evaluator
 from rdagent.events import AnyEvent, Budget, RunResumed, RunStarted
 from rdagent.graders.hidden import HiddenGrader
 from rdagent.journal import Journal, JournalWriter
-from rdagent.loop import Agent
+from rdagent.loop import HINTS, Agent
+from rdagent.playbook import Playbook
+from rdagent.players import DEFAULT_ROUNDS, Ledger, Players, totals
 from rdagent.records import Competition, Sandbox
 from rdagent.runs import RunFolder, create_run, reopen_run
 from rdagent.settings import Settings, load_settings, make_policy, make_researcher, make_runner
@@ -24,9 +26,6 @@ from rdagent.views import build_views
 
 if TYPE_CHECKING:
     from rdagent.interfaces import Policy, Researcher, Runner
-
-DEFAULT_ROUNDS = 5
-"""Rounds of a run without an LLM; the playbook has said most of what it knows by then."""
 
 
 class Observer(Protocol):
@@ -37,6 +36,10 @@ class Observer(Protocol):
     def stage(self, text: str) -> None: ...
 
     def event(self, event: AnyEvent, journal: Journal) -> None: ...
+
+    def spent(self, text: str) -> None:
+        """What the LLM took over the whole run; told once at its end."""
+        ...
 
 
 class Silent:
@@ -51,6 +54,9 @@ class Silent:
     def event(self, event: AnyEvent, journal: Journal) -> None:
         """Nothing."""
 
+    def spent(self, text: str) -> None:
+        """Nothing."""
+
 
 def run(
     competition: str | None = None,
@@ -58,12 +64,16 @@ def run(
     command: str = "data_science",
     loop_n: int | None = None,
     timeout: float | None = None,
+    max_cost: float | None = None,
+    max_tokens: int | None = None,
     seed: int | None = None,
     hints: tuple[str, ...] = (),
     resume: Path | str | None = None,
     settings: Settings | None = None,
     observer: Observer | None = None,
     researcher: Researcher | None = None,
+    fallback: Researcher | None = None,
+    ledger: Ledger | None = None,
     policy: Policy | None = None,
 ) -> tuple[Journal, Path]:
     """Play a competition, or go on with a run; returns its journal and its folder.
@@ -71,11 +81,17 @@ def run(
     Args:
         competition: folder below `DS_LOCAL_DATA_PATH` (unset: the bundled examples).
         command: `data_science`, or `finetune` to start from `prev_model/`.
-        loop_n: rounds of the whole run; None: what the run has, else 5.
+        loop_n: rounds of the whole run; None: what the run has, else 5 without an LLM and no
+            limit with one.
         timeout: seconds of the whole run; None: what the run has, else 12 hours.
+        max_cost: US dollars for the LLM over the whole run; None: what the run has, else any.
+        max_tokens: tokens, in and out, likewise.
         seed: of the folds and of `DS_SEED`; None: what the run has, else 0.
         hints: advice for the researcher.
         resume: a run folder, or its name below the log folder.
+        researcher: plays in place of the one that the settings name.
+        fallback: plays floor and warm-up where that one is an LLM, and when it is gone.
+        ledger: what that one has cost.
 
     Raises:
         SetupError: something the user can mend; the message says what to do.
@@ -101,21 +117,23 @@ def run(
     writer = JournalWriter(folder.path, observer.event)
     observer.opened(folder.path)
     try:
+        given = {"loop_n": loop_n, "timeout": timeout}
+        given |= {"max_cost": max_cost, "max_tokens": max_tokens}
+        budget = _budget(writer.journal, given, llm=fallback is not None)
+        players = _players(settings, researcher, fallback, ledger)
         agent = _assemble(
-            folder, known, writer, settings, runner, sandbox, seed=seed,
-            finetune=command == "finetune", stage=observer.stage,
-            researcher=researcher, policy=policy,
+            folder, known, writer, settings, runner, sandbox, players, seed=seed,
+            finetune=command == "finetune", stage=observer.stage, policy=policy,
         )  # fmt: skip
-        _open(agent, loop_n, timeout)
+        _open(agent, budget)
         if runner.warning:
             agent.note("warning", runner.warning)
-        for hint in hints:
-            graded = (folder.path / "grades.jsonl").exists()
-            agent.note("steered after grading" if graded else "hint", hint)
-        if hints and researcher is None:
-            agent.note("warning", "The playbook reads no hints: they wait for an LLM researcher")
+        _take_hints(agent, hints)
         with _polite_stop():
-            return agent.play(), folder.path
+            journal = agent.play()
+        if players.ledger:
+            observer.spent(totals(players.ledger))
+        return journal, folder.path
     except OSError as error:
         raise SetupError(
             f"the machine failed ({error}): mend it, then go on with --resume {folder.path}"
@@ -124,10 +142,38 @@ def run(
         writer.close()
 
 
+def _players(
+    settings: Settings, researcher: Researcher | None, fallback: Researcher | None,
+    ledger: Ledger | None,
+) -> Players:  # fmt: skip
+    """Who has the ideas: the playbook alone, or an LLM with the playbook behind it."""
+    return Players(
+        researcher=researcher or make_researcher(settings),
+        fallback=fallback,
+        drafts=settings.playbook_drafts,
+        go_on=settings.playbook_fallback,
+        ledger=ledger,
+    )
+
+
+def _take_hints(agent: Agent, hints: tuple[str, ...]) -> None:
+    """Note the user's advice: each `--hint`, and `hints.md` whenever it says something new."""
+    texts = list(hints)
+    noted = [n.text for n in agent.journal.notes if n.text.startswith(HINTS)]
+    file = HINTS + read_hints(agent.competition)
+    if file != (noted[-1] if noted else HINTS):
+        texts.insert(0, file)
+    graded = (agent.folder.path / "grades.jsonl").exists()
+    for text in texts:
+        agent.note("steered after grading" if graded else "hint", text)
+    if texts and isinstance(agent.players.researcher, Playbook):
+        agent.note("warning", "The playbook reads no hints: they wait for an LLM researcher")
+
+
 def _assemble(
     folder: RunFolder, competition: Competition, writer: JournalWriter, settings: Settings,
-    runner: Runner, sandbox: Sandbox, *, seed: int, finetune: bool, stage: Callable[[str], None],
-    researcher: Researcher | None, policy: Policy | None,
+    runner: Runner, sandbox: Sandbox, players: Players, *, seed: int, finetune: bool,
+    stage: Callable[[str], None], policy: Policy | None,
 ) -> Agent:  # fmt: skip
     stage("hiding rows")
     if (folder.path / "folds.csv").exists():
@@ -146,23 +192,26 @@ def _assemble(
         runner=runner, resources=settings.resources,
         grader=grader,
         debug_timeout=settings.debug_timeout, full_timeout=settings.full_timeout,
-        seed=seed, env=settings.program_env, stage=stage,
+        seed=seed, python=sandbox.python, env=settings.program_env, stage=stage,
     )  # fmt: skip
     return Agent(
-        folder=folder, competition=competition, writer=writer,
-        researcher=researcher or make_researcher(settings),
+        folder=folder, competition=competition, writer=writer, players=players,
         policy=policy or make_policy(settings), evaluator=evaluator, sandbox=sandbox,
-        max_attempts=settings.coder_max_loop, finetune=finetune, seed=seed,
+        max_attempts=settings.coder_max_loop, max_full_repairs=settings.runner_max_loop,
+        finetune=finetune, seed=seed,
     )  # fmt: skip
 
 
-def _open(agent: Agent, loop_n: int | None, timeout: float | None) -> None:
-    """Start the run with the budget asked for; a resumed one keeps its own but for that."""
-    fresh = agent.journal.started is None
-    old = Budget(loop_n=DEFAULT_ROUNDS) if fresh else agent.journal.budget
-    given = {"loop_n": loop_n, "timeout": timeout}
-    budget = old.model_copy(update={k: v for k, v in given.items() if v is not None})
-    if not fresh:
+def _budget(journal: Journal, given: dict[str, float | None], *, llm: bool) -> Budget:
+    """What is asked for; a resumed run keeps its own but for that."""
+    rounds = None if llm else DEFAULT_ROUNDS
+    old = Budget(loop_n=rounds) if journal.started is None else journal.budget
+    return old.model_copy(update={k: v for k, v in given.items() if v is not None})
+
+
+def _open(agent: Agent, budget: Budget) -> None:
+    """Start the run, or go on with it. Raises SetupError where its budget is used up."""
+    if agent.journal.started is not None:
         if agent.journal.ended and (reason := _used_up(agent, budget)):
             raise SetupError(reason)
         agent.append(RunResumed(budget=budget))
@@ -183,6 +232,8 @@ def _used_up(agent: Agent, budget: Budget) -> str | None:
     if elapsed >= budget.timeout:
         hours = elapsed / 3600
         return f"this run has used its {hours:.1f} h: go on with --timeout {hours + 1:.0f}h or more"
+    if agent.players.ledger and (reason := agent.players.ledger.exhausted()):
+        return f"{reason}: go on with a higher --max-cost or --max-tokens"
     return None
 
 

@@ -48,11 +48,18 @@ def _headline(run: str, c: Competition, journal: Journal, delivered: Delivered) 
         f"* Delivered: experiment {delivered.experiment}: {KINDS[delivered.kind]}"
         + (f". No refit: {delivered.reason}" if delivered.reason else ""),
         f"* Run: `{run}`, {journal.rounds} rounds in {journal.elapsed / 60:.1f} minutes, "
-        f"{journal.program_seconds / 60:.1f} of them inside programs",
+        f"{journal.program_seconds / 60:.1f} of them inside programs{_spent(journal)}",
         "* Submission: `submission.csv`; program: `workspace_input/main.py` "
         "(run as `python ./workspace_input/main.py` with the data in `workspace_input/`)",
     ]
     return "\n".join(lines)
+
+
+def _spent(journal: Journal) -> str:
+    """What the LLM took in the rounds so far; empty without one."""
+    tokens = sum(e.cost.tokens for e in journal.finished)
+    money = sum(e.cost.money for e in journal.finished)
+    return f"; {tokens:,} tokens, ${money:.2f}" if tokens else ""
 
 
 def _is_final(journal: Journal, delivered: Delivered) -> bool:
@@ -70,13 +77,17 @@ def _table(journal: Journal) -> str:
         outcome = f"failed: {_cell(e.error)}" if e.error else show(e.score)
         if e.feedback and e.feedback.accepted:
             outcome = f"**{outcome}**"
-        how = e.hypothesis.operator if e.id else "floor"
         origin = f" of {', '.join(map(str, e.parents))}" if e.parents else ""
         rows.append(
-            f"| {e.id} | {how}{origin} | {_cell(e.hypothesis.statement)} | {outcome} "
+            f"| {e.id} | {how(e)}{origin} | {_cell(e.hypothesis.statement)} | {outcome} "
             f"| {_cell(against(e))} | {e.cost.seconds:.0f} |"
         )
     return "\n".join(rows)
+
+
+def how(e: Experiment) -> str:
+    """What kind of round it was."""
+    return "floor" if not e.id else "warm-up" if e.warm_up else e.hypothesis.operator
 
 
 def against(e: Experiment) -> str:

@@ -25,7 +25,7 @@ from rdagent.events import (
 )
 from rdagent.journal import Journal
 from rdagent.records import Experiment
-from rdagent.report import against, show
+from rdagent.report import against, how, show
 
 SHOWN = 12
 """Rounds that the live table holds; older ones scroll into the report."""
@@ -37,6 +37,7 @@ class Screen:
     def __init__(self, command: str = "data_science", console: Console | None = None) -> None:
         self._command = command
         self.folder: Path | None = None
+        self._spent = ""
         self.console = console or Console(highlight=False, emoji=False)
         self._journal = Journal()
         self._stage, self._since = "starting", time.monotonic()
@@ -72,6 +73,10 @@ class Screen:
         """What the agent does now."""
         self._stage, self._since = text, time.monotonic()
 
+    def spent(self, text: str) -> None:
+        """What the LLM took, for the summary."""
+        self._spent = text
+
     def event(self, event: AnyEvent, journal: Journal) -> None:
         self._journal = journal
         match event:
@@ -91,7 +96,8 @@ class Screen:
                 else:
                     self.say(Text(f"  {event.text}", style="dim"))
             case ExperimentStarted() if not self.console.is_terminal:
-                self.say(Text(f"round {event.id}: {event.operator} ..."))
+                warm_up = ", warm-up" if event.warm_up else ""
+                self.say(Text(f"round {event.id}: {event.operator}{warm_up} ..."))
             case Proposed() if not self.console.is_terminal:
                 self.say(Text(f"  {event.hypothesis.statement}"))
             case ExperimentFinished() if not self.console.is_terminal:
@@ -124,17 +130,20 @@ class Screen:
         here = Path(os.path.relpath(folder))
         out(Text.assemble(("Submission: ", "bold"), str(here / "best" / "submission.csv")))
         out(Text.assemble(("Report: ", "bold"), str(here / "best" / "report.md")))
+        if self._spent:
+            out(Text.assemble(("LLM: ", "bold"), self._spent))
         out(Text.assemble(("Ended: ", "bold"), journal.ended or "not yet"))
         out(Text("\nWhat next:", style="bold"))
         more = journal.rounds + 5
-        for what, how in (
+        for what, command in (
             ("grade it", f"mle_summary grade {here}"),
             ("go on", f"python -m rdagent.{self._command} --resume {here} --loop-n {more}"),
             ("new rows", f"rdagent predict {here} --data FOLDER"),
             ("your own data", "set DS_LOCAL_DATA_PATH to the folder that holds your competitions"),
-            ("what else", "an LLM researcher (a key) and a web page are coming: rdagent doctor"),
+            ("what else", "" if self._spent else "an LLM researcher: set CHAT_MODEL and its key"),
         ):
-            out(Text(f"  {what:14} {how}"))
+            if command:
+                out(Text(f"  {what:14} {command}"))
 
     def stopped(self) -> None:
         """The last words after a second Ctrl-C."""
@@ -156,18 +165,21 @@ class Screen:
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 1), expand=False)
-        for name in ("#", "how", "hypothesis", "score", "against the best", "s"):
+        paid = any(e.cost.money for e in self._journal.finished)
+        names = ["#", "how", "hypothesis", "score", "against the best", "s"]
+        for name in (*names, "$") if paid else names:
             table.add_column(name, no_wrap=True, overflow="ellipsis")
-        room = max(12, self.console.width - 72)  # what the other columns leave
+        room = max(12, self.console.width - (79 if paid else 72))  # what the other columns leave
         for e in self._journal.finished[-SHOWN:]:
             good = bool(e.feedback and e.feedback.accepted)
             table.add_row(
                 str(e.id),
-                e.hypothesis.operator if e.id else "floor",
+                how(e),
                 _short(e.hypothesis.statement, room),
                 _short(f"failed: {e.error}" if e.error else show(e.score), 26),
                 Text(against(e)),
                 f"{e.cost.seconds:.0f}",
+                *([f"{e.cost.money:.2f}"] if paid else []),
                 style="red" if e.error else "bold green" if good else "",
             )
         return table
@@ -178,7 +190,8 @@ class Screen:
         parts = []
         if flying:
             of = f"/{journal.budget.loop_n}" if journal.budget.loop_n else ""
-            parts.append(f"round {flying[-1].id}{of}")
+            counts = flying[-1].id > 0 and not flying[-1].warm_up
+            parts.append(f"round {journal.rounds + 1}{of}" if counts else "round 0")
         parts.append(f"{self._stage} {spent:.0f} s")
         if flying and flying[-1].hypothesis.statement:
             parts.append(flying[-1].hypothesis.statement[:60])
@@ -203,7 +216,8 @@ def _outcome(e: Experiment) -> str:
     if e.error:
         return f"failed: {e.error}"
     new = "  <- new best" if e.feedback and e.feedback.accepted else ""
-    return f"{show(e.score)}, against the best: {against(e)}, {e.cost.seconds:.0f} s{new}"
+    money = f", ${e.cost.money:.2f}" if e.cost.money else ""
+    return f"{show(e.score)}, against the best: {against(e)}, {e.cost.seconds:.0f} s{money}{new}"
 
 
 def _short(text: str, room: int) -> Text:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from rdagent.journal import Journal
 from rdagent.play import run
-from rdagent.records import Attempt, Context, Experiment, Feedback, Hypothesis, Program
+from rdagent.records import Context, Experiment, Feedback, Hypothesis, Program
 from rdagent.settings import load_settings
 
 HONEST = """
@@ -62,10 +62,17 @@ class Scripted:
     ) -> Program:
         return Program(files={"main.py": self.rounds[len(context.experiments) - 1][0]})
 
-    def repair(self, context: Context, program: Program, attempt: Attempt) -> Program | None:
+    def repair(self, context: Context, experiment: Experiment) -> Program | None:
+        assert experiment.program
         versions = self.rounds[len(context.experiments) - 1]
-        after = versions.index(program.files["main.py"]) + 1
+        after = versions.index(experiment.program.files["main.py"]) + 1
         return Program(files={"main.py": versions[after]}) if after < len(versions) else None
+
+    def understand(self, context: Context) -> None:
+        return None
+
+    def tune(self, context: Context, experiment: Experiment) -> None:
+        return None
 
     def review(self, context: Context, experiment: Experiment) -> Feedback:
         assert experiment.feedback

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rdagent.records import Attempt, Context, Experiment, Feedback, Hypothesis, Program
+from rdagent.records import Context, Experiment, Feedback, Hypothesis, Program
 from rdagent.settings import load_settings
 
 PROGRAM = """
@@ -63,7 +63,13 @@ class ThreeIdeas:
     ) -> Program:
         return self._program("1 / 0" if "zero" in hypothesis.statement else FIT)
 
-    def repair(self, context: Context, program: Program, attempt: Attempt) -> Program | None:
+    def repair(self, context: Context, experiment: Experiment) -> Program | None:
+        return None
+
+    def understand(self, context: Context) -> None:
+        return None
+
+    def tune(self, context: Context, experiment: Experiment) -> None:
         return None
 
     def review(self, context: Context, experiment: Experiment) -> Feedback:

@@ -478,6 +478,13 @@ def test_finetune_compares_then_trains_on_then_starts_anew(tmp_path: Path) -> No
     assert families[2] not in ("as_it_is", "finetuned", "on_top")
 
 
+def ran(program: Program, execution: Execution) -> Experiment:
+    """An experiment whose only program ended like this."""
+    idea = Hypothesis(statement="", reason="", component="Model", operator="draft")
+    attempt = Attempt(program=program, executions=(execution,))
+    return Experiment(id=1, hypothesis=idea, attempts=(attempt,))
+
+
 def test_repairs(tmp_path: Path) -> None:
     """Ever lighter after limits until nothing is left; another library where one is missing."""
     data = numeric()
@@ -488,17 +495,16 @@ def test_repairs(tmp_path: Path) -> None:
     lengths = []
     while program is not None:
         lengths.append(program)
-        program = PLAYBOOK.repair(context, program, Attempt(program=program, executions=(slow,)))
+        program = PLAYBOOK.repair(context, ran(program, slow))
     assert 1 < len(lengths) < 8
     assert len({p.files["main.py"] for p in lengths}) == len(lengths)
     log = "ModuleNotFoundError: No module named 'lightgbm'"
     lost = Execution(kind="debug", seconds=1, exit_code=1, log=log)
-    mended = PLAYBOOK.repair(context, lengths[0], Attempt(program=lengths[0], executions=(lost,)))
+    mended = PLAYBOOK.repair(context, ran(lengths[0], lost))
     assert mended is not None
     check(mended, context, tmp_path / "work")
     odd = Execution(kind="debug", seconds=1, exit_code=1, log="ZeroDivisionError")
-    broken = Attempt(program=lengths[0], executions=(odd,))
-    assert PLAYBOOK.repair(context, lengths[0], broken) is None
+    assert PLAYBOOK.repair(context, ran(lengths[0], odd)) is None
 
 
 def test_fine_tuning_beats_the_model_as_it_is(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from rdagent.playbook.shape import read_shape
 from rdagent.records import Feedback, Hypothesis, Program
 
 if TYPE_CHECKING:
-    from rdagent.records import Attempt, Context, Experiment, Operator
+    from rdagent.records import Context, Experiment, Operator
 
 
 class Playbook(BaseModel):
@@ -47,6 +47,9 @@ class Playbook(BaseModel):
             plan={"entry": "floor"},
         )
         return hypothesis, render_floor(c, s, hypothesis)
+
+    def understand(self, context: Context) -> None:
+        """It reads the data itself, each time anew."""
 
     def propose(self, context: Context, parents: tuple[Experiment, ...]) -> Hypothesis:
         """The next thing to try. Raises RDAgentError when everything it knows was tried."""
@@ -78,21 +81,26 @@ class Playbook(BaseModel):
         previous = read_previous(context.competition) if context.finetune else None
         return render(context.competition, read_shape(context), hypothesis, previous)
 
-    def repair(self, context: Context, program: Program, attempt: Attempt) -> Program | None:
+    def repair(self, context: Context, experiment: Experiment) -> Program | None:
         """A lighter program after a limit, another library where one is missing; else None."""
-        if "plan.json" not in program.files or not attempt.executions:
+        attempt = experiment.attempts[-1]
+        if "plan.json" not in attempt.program.files or not attempt.executions:
             return None
-        hypothesis = Hypothesis(**json.loads(program.files["plan.json"])["hypothesis"])
+        hypothesis = Hypothesis(**json.loads(attempt.program.files["plan.json"])["hypothesis"])
         run = attempt.executions[-1]
         log = f"{run.log}\n{run.error or ''}"
+        heavy = "MemoryError" in log or "make it lighter" in log
         plan: dict[str, Any] | None = None
-        if run.timed_out or run.terminated or run.limit or "MemoryError" in log:
+        if run.timed_out or run.terminated or run.limit or heavy:
             plan = lighter(hypothesis.plan, _facts(context).s)
         elif "ModuleNotFoundError" in log:
             plan = without_package(hypothesis.plan, log)
         if plan is None:
             return None
         return self.write(context, hypothesis.model_copy(update={"plan": plan}), ())
+
+    def tune(self, context: Context, experiment: Experiment) -> None:
+        """Its programs search for their parameters themselves."""
 
     def review(self, context: Context, experiment: Experiment) -> Feedback:
         """What the score says, in plain sentences."""
