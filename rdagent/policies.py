@@ -26,15 +26,20 @@ class GreedyPolicy(BaseModel):
     """Used share of the search budget from which the best lines are merged."""
     merged: int = 3
     """Lines that a merge joins at most."""
+    debug_depth: int = 0
+    """Rounds in a row that may go into mending a round that failed."""
 
     def choose(self, journal: Journal) -> tuple[Operator, tuple[int, ...]]:
         """The operator and the ids of the parents (none, one, or several for a merge)."""
-        rounds = [e for e in journal.finished if e.id > 0]
+        # The warm-up's programs are lines like others, but no drafts of the researcher's own.
+        rounds = [e for e in journal.finished if e.id > 0 and not e.warm_up]
         lines = [e for e in journal.ranked() if e.id > 0]
         drafted = sum(1 for e in rounds if not e.parents)
         last = journal.budget.loop_n is not None and journal.budget.loop_n - len(rounds) <= 1
         if (last or journal.progress >= self.merge_at) and self._mergeable(rounds, lines):
             return "merge", tuple(e.id for e in lines[: self.merged])
+        if rounds and self._mendable(journal, rounds[-1]):
+            return "debug", (rounds[-1].id,)
         if drafted < self.drafts or not lines:
             return "draft", ()
         best = journal.best()
@@ -51,3 +56,10 @@ class GreedyPolicy(BaseModel):
             return False
         merges = [e for e in rounds if len(e.parents) > 1]
         return not merges or merges[-1].parents != tuple(e.id for e in lines[: self.merged])
+
+    def _mendable(self, journal: Journal, last: Experiment) -> bool:
+        """It failed with a program, and not too many rounds went into mending it already."""
+        depth, failed = 0, last
+        while len(failed.parents) == 1 and journal.experiments[failed.parents[0]].error:
+            failed, depth = journal.experiments[failed.parents[0]], depth + 1
+        return bool(last.error) and last.program is not None and depth < self.debug_depth

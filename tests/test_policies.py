@@ -15,12 +15,13 @@ def journal(loop_n: int | None = None) -> Journal:
 
 
 def add(
-    journal: Journal, operator: Operator, parents: tuple[int, ...], value: float | None
-) -> None:
+    journal: Journal, operator: Operator, parents: tuple[int, ...], value: float | None,
+    *, warm_up: bool = False,
+) -> None:  # fmt: skip
     id, best = journal.next_id, journal.best()
     score = value and Score(value=value, metric="auc", higher_is_better=True, folds=(0, 1))
     better = value is not None and (not best or not best.score or value > best.score.value)
-    journal.apply(ExperimentStarted(id=id, operator=operator, parents=parents))
+    journal.apply(ExperimentStarted(id=id, operator=operator, parents=parents, warm_up=warm_up))
     journal.apply(Written(id=id, program=Program(files={"main.py": ""})))
     feedback = Feedback(accepted=better, observations="", reason="")
     error = None if value is not None else "failed"
@@ -77,3 +78,35 @@ def test_a_merge_is_not_repeated_with_the_same_lines() -> None:
         step(policy, run, 0.2)
     assert step(policy, run, 0.3) == "merge"
     assert policy.choose(run)[0] != "merge"
+
+
+def test_the_warm_up_gives_lines_to_improve_but_takes_no_draft_away() -> None:
+    policy, run = GreedyPolicy(), journal(loop_n=5)
+    for value in (0.7, 0.9):
+        add(run, "draft", (), value, warm_up=True)
+    assert [step(policy, run, value) for value in (0.5, 0.6, 0.55)] == ["draft"] * 3
+    assert policy.choose(run) == ("improve", (2,))
+    add(run, "improve", (2,), 0.8)
+    assert policy.choose(run) == ("merge", (2, 6, 1)) and run.rounds == 4
+
+
+def test_a_round_that_failed_is_mended_once_where_that_is_asked_for() -> None:
+    policy, run = GreedyPolicy(debug_depth=1), journal()
+    add(run, "draft", (), None)
+    assert GreedyPolicy().choose(run) == ("draft", ())
+    assert policy.choose(run) == ("debug", (1,))
+    add(run, "debug", (1,), None)
+    assert policy.choose(run) == ("draft", ())
+    assert GreedyPolicy(debug_depth=2).choose(run) == ("debug", (2,))
+    add(run, "draft", (), 0.7)
+    assert policy.choose(run) == ("draft", ())
+
+
+def test_a_round_without_a_program_and_the_warm_up_are_not_mended() -> None:
+    policy, run = GreedyPolicy(debug_depth=1), journal()
+    add(run, "draft", (), None, warm_up=True)
+    assert policy.choose(run) == ("draft", ())
+    run.apply(ExperimentStarted(id=2, operator="draft"))
+    gone = Feedback(accepted=False, observations="", reason="")
+    run.apply(ExperimentFinished(id=2, error="no reply", feedback=gone, cost=Cost()))
+    assert policy.choose(run) == ("draft", ())
