@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,7 @@ from rdagent.records import Resources
 
 if TYPE_CHECKING:
     from rdagent.interfaces import Policy, Runner
+    from rdagent.llm.litellm import LiteLLM, Stage
     from rdagent.playbook import Playbook
 
 GB = 2**30
@@ -62,7 +63,29 @@ class Settings(BaseModel):
     local_max_processes: int = Field(512, alias="DS_LOCAL_MAX_PROCESSES", ge=1)
     """Processes and threads that a program may have at once."""
     chat_model: str | None = Field(None, alias="CHAT_MODEL")
-    """Model that plays the researcher; this version plays its playbook without one."""
+    """Model that plays the researcher, by its litellm name; unset: the playbook plays."""
+    chat_model_map: str | None = Field(None, alias="LITELLM_CHAT_MODEL_MAP")
+    """JSON: stage -> model, temperature, max_tokens, reasoning_effort (see `make_provider`)."""
+    chat_temperature: float | None = Field(None, alias="CHAT_TEMPERATURE", ge=0)
+    """Unset, here and below: the provider's own."""
+    chat_max_tokens: int | None = Field(None, alias="CHAT_MAX_TOKENS", ge=1)
+    """Tokens of one reply; a reply cut off there is continued."""
+    chat_seed: int | None = Field(None, alias="CHAT_SEED")
+    """Seed for providers that take one."""
+    reasoning_effort: str | None = Field(None, alias="REASONING_EFFORT")
+    """low, medium, high, or what else the model knows."""
+    max_retry: int = Field(10, alias="MAX_RETRY", ge=0)
+    """Further attempts after one that failed for want of a line, a place or a server."""
+    retry_wait_seconds: float = Field(1, alias="RETRY_WAIT_SECONDS", ge=0)
+    """Seconds before the first of them, doubled for each one after it."""
+    chat_timeout: float = Field(600, alias="CHAT_TIMEOUT", gt=0)
+    """Seconds that a reply may pause; all attempts of a call may take three times as long."""
+    price_input: float | None = Field(None, alias="DS_PRICE_INPUT", ge=0)
+    """Dollars per million tokens in, where litellm does not know the price."""
+    price_output: float | None = Field(None, alias="DS_PRICE_OUTPUT", ge=0)
+    """Dollars per million tokens out."""
+    price_cached: float | None = Field(None, alias="DS_PRICE_CACHED", ge=0)
+    """Dollars per million tokens from the provider's cache; unset: as those in."""
 
     @property
     def data_root(self) -> Path:
@@ -101,8 +124,11 @@ class Settings(BaseModel):
 
     def public(self) -> dict[str, Any]:
         """Settings by variable name for `run.json`: no secret, no absolute path."""
+        from rdagent.llm.secrets import redact
+
         paths = {"local_data_path", "trace_path", "workspace_path", "python", "pretrained_path"}
-        return self.model_dump(mode="json", by_alias=True, exclude=paths)
+        dump = self.model_dump(mode="json", by_alias=True, exclude=paths)
+        return {k: redact(v) if isinstance(v, str) else v for k, v in dump.items()}
 
 
 _ALIASES = {str(field.alias): name for name, field in Settings.model_fields.items()}
@@ -180,6 +206,70 @@ def make_researcher(settings: Settings) -> Playbook:
     from rdagent.playbook import Playbook
 
     return Playbook()
+
+
+def make_provider(
+    settings: Settings,
+    environment: MutableMapping[str, str] | None = None,
+    dotenv: Path = Path(".env"),
+) -> LiteLLM:
+    """The provider that `CHAT_MODEL` names, with stages of their own by `LITELLM_CHAT_MODEL_MAP`.
+
+    Its keys and addresses are taken from the environment, where those of `.env` are put that
+    are not there yet: litellm and the clouds' own libraries look nowhere else.
+    Raises SetupError for a map that cannot be read.
+    """
+    from rdagent.llm.litellm import LiteLLM
+
+    environment = os.environ if environment is None else environment
+    for name, value in _read_dotenv(dotenv.absolute()).items():
+        if name not in _ALIASES and not environment.get(name):
+            environment[name] = value
+    if settings.chat_model is None:
+        raise SetupError("CHAT_MODEL is not set: name a model, such as openai/gpt-4o")
+    if (settings.price_input is None) != (settings.price_output is None):
+        raise SetupError("DS_PRICE_INPUT and DS_PRICE_OUTPUT go together: set both or none")
+    return LiteLLM(
+        model=settings.chat_model,
+        stages=_stages(settings.chat_model_map),
+        temperature=settings.chat_temperature,
+        max_tokens=settings.chat_max_tokens,
+        seed=settings.chat_seed,
+        reasoning_effort=settings.reasoning_effort,
+        max_retry=settings.max_retry,
+        retry_wait=settings.retry_wait_seconds,
+        timeout=settings.chat_timeout,
+        price_input=settings.price_input,
+        price_output=settings.price_output,
+        price_cached=settings.price_cached,
+    )
+
+
+def _stages(text: str | None) -> dict[str, Stage]:
+    """`LITELLM_CHAT_MODEL_MAP`, read; what it holds never stands in a message."""
+    import json
+
+    from rdagent.llm.calls import GROUPS, STAGES
+    from rdagent.llm.litellm import Stage
+
+    name = "LITELLM_CHAT_MODEL_MAP"
+    try:
+        found = json.loads(text or "{}")
+    except ValueError as error:
+        raise SetupError(f"{name} is no JSON ({error}): correct it") from None
+    if not isinstance(found, dict):
+        raise SetupError(f'{name} must be an object such as {{"coding": {{"model": "..."}}}}')
+    known = (*dict.fromkeys(GROUPS.values()), *STAGES)
+    for key in found:
+        if key not in known:
+            raise SetupError(f"{name}: {key!r} is no stage; there are {', '.join(known)}")
+    try:
+        return {key: Stage.model_validate(value) for key, value in found.items()}
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = ".".join(map(str, first["loc"])) or "a stage"
+        fields = ", ".join(Stage.model_fields)
+        raise SetupError(f"{name}: {what} does not fit; a stage has {fields}") from None
 
 
 def make_policy(settings: Settings) -> Policy:

@@ -1,0 +1,164 @@
+"""One structured question, one typed answer: the dialogue with a provider, and its account."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from rdagent import prompts
+from rdagent.errors import ProviderError, ReplyError
+from rdagent.llm import replies
+from rdagent.llm.calls import (
+    MAX_CHARS,
+    Call,
+    Completion,
+    GaveUpError,
+    Kind,
+    Message,
+    NoReplyError,
+    Provider,
+    Usage,
+    estimate_tokens,
+)
+from rdagent.llm.ledger import Ledger
+from rdagent.llm.secrets import redact
+
+T = TypeVar("T", bound=BaseModel)
+
+TRIES = 3
+CONTINUATIONS = 4
+_QUOTED = 6_000
+"""Characters of a reply that does not fit which are shown to its author again."""
+_LONGEST_OVERLAP = 400
+_SURE_OVERLAP = 20
+"""Characters that no two texts share at a seam by chance."""
+
+
+@dataclass
+class Client:
+    """Asks a provider and writes the ledger; implements `interfaces.LLM`."""
+
+    provider: Provider
+    ledger: Ledger
+    seconds_left: Callable[[], float] = lambda: math.inf
+    """Of the run; no question outlasts them."""
+    render: Callable[..., str] = prompts.render
+    tell: Callable[[str], None] = field(default=lambda text: None)
+    """Told when the provider makes us wait."""
+
+    def ask(
+        self,
+        prompt_name: str,
+        messages: list[Message],
+        reply: type[T],
+        *,
+        experiment: int | None = None,
+        check: Callable[[T], str | None] = lambda reply: None,
+    ) -> T:
+        """See `interfaces.LLM.ask`."""
+        problem = ""
+        dialogue = list(messages)
+        kind: Kind = "ask"
+        for _ in range(TRIES):
+            text, problem = self._whole_reply(
+                Call(prompt_name, dialogue, schema_of(reply), experiment, kind=kind)
+            )
+            if not problem:
+                try:
+                    answer = replies.read(text, reply)
+                except ValueError as error:
+                    problem = str(error)
+                else:
+                    problem = check(answer) or ""
+                    if not problem:
+                        return answer
+            kind = "correct"
+            dialogue += [
+                {"role": "assistant", "content": _clip(text) or "(nothing)"},
+                {"role": "user", "content": self.render("correct", problem=problem)},
+            ]
+        raise ReplyError(
+            redact(f"{prompt_name}: none of {TRIES} replies could be used; the last one: {problem}")
+        )
+
+    def _whole_reply(self, call: Call) -> tuple[str, str]:
+        """The reply's text, continued where it was cut off, and why it is no reply (or "")."""
+        completion = self._complete(call)
+        text = completion.text
+        for _ in range(CONTINUATIONS):
+            if completion.finish != "length" or not text.strip() or len(text) >= MAX_CHARS:
+                break
+            dialogue = [
+                *call.messages,
+                {"role": "assistant", "content": text},
+                {"role": "user", "content": self.render("go_on")},
+            ]
+            # Without the schema: the rest of a JSON object is no JSON object.
+            rest = Call(call.prompt_name, dialogue, experiment=call.experiment, kind="go_on")
+            completion = self._complete(rest)
+            text = join(text, completion.text)
+        if len(text) >= MAX_CHARS:
+            return text, f"it is far too long (over {MAX_CHARS:,} characters)"
+        if completion.finish == "length":
+            if not text.strip():
+                return text, "it was cut off while you were thinking: think less, then answer"
+            return text, "it is too long and was cut off again and again: answer shorter"
+        return text, "" if text.strip() else "it is empty"
+
+    def _complete(self, call: Call) -> Completion:
+        """One call with its two lines in the ledger."""
+        model = self.provider.model_for(call.prompt_name)
+        number, call = self.ledger.reserve(call, model, lambda u: self.provider.price(model, u))
+        call = Call(**{**vars(call), "seconds": self.seconds_left(), "tell": self.tell})
+        started = time.monotonic()
+        try:
+            found = self.provider.complete(call)
+        except (ProviderError, ReplyError) as error:
+            lost = error.usage if isinstance(error, (GaveUpError, NoReplyError)) else Usage()
+            self.ledger.fail(number, error, lost, time.monotonic() - started)
+            raise
+        except BaseException as error:  # Ctrl-C: what went in will be paid for
+            lost = Usage(input=estimate_tokens(call.messages))
+            lost = lost.model_copy(update={"money": self.provider.price(model, lost)})
+            self.ledger.fail(number, error, lost, time.monotonic() - started)
+            raise
+        text, thoughts = replies.strip_reasoning(found.text)
+        reasoning = "\n".join(filter(None, (found.reasoning, thoughts)))
+        found = found.model_copy(update={"text": text, "reasoning": reasoning})
+        self.ledger.settle(number, found, time.monotonic() - started)
+        return found
+
+
+def schema_of(reply: type[BaseModel]) -> dict[str, Any] | None:
+    """The JSON schema of a reply; None where the reply reads its own kind of text."""
+    return None if hasattr(reply, "read") else reply.model_json_schema()
+
+
+def join(text: str, rest: str) -> str:
+    """A cut-off reply and what came when it was told to go on, without what both hold.
+
+    Models repeat the line that was cut, or open the code fence again.
+    """
+    first, _, after = rest.lstrip().partition("\n")
+    if text.count("```") % 2 and first.startswith("```") and after:
+        rest = after
+    cut_line = text[text.rfind("\n") + 1 :]
+    for length in range(min(len(text), len(rest), _LONGEST_OVERLAP), 0, -1):
+        whole_line = length == len(cut_line) and len(cut_line.strip()) > 3
+        if length < _SURE_OVERLAP and not whole_line:
+            continue
+        if text.endswith(rest[:length]):
+            return text + rest[length:]
+    return text + rest
+
+
+def _clip(text: str) -> str:
+    if len(text) <= _QUOTED:
+        return text
+    half = _QUOTED // 2
+    return f"{text[:half]}\n[... {len(text) - _QUOTED} characters ...]\n{text[-half:]}"
