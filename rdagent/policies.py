@@ -43,7 +43,9 @@ class GreedyPolicy(BaseModel):
         if drafted < self.drafts or not lines:
             return "draft", ()
         best = journal.best()
-        stalled = sum(1 for e in rounds if best is None or e.id > best.id)
+        # Drafts that did not beat the warm-up are no stall: its best was never improved.
+        counted = rounds[self.drafts :] if best and best.warm_up else rounds
+        stalled = sum(1 for e in counted if best is None or e.id > best.id)
         if stalled and stalled % self.patience == 0:
             return "draft", ()
         # Stalled once: the second line; twice: the third; a new best starts over.
