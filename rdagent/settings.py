@@ -6,8 +6,9 @@ Each field of `Settings` is one variable; `.env.example` documents the same ones
 from __future__ import annotations
 
 import difflib
+import math
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,8 @@ from rdagent.records import Resources
 
 if TYPE_CHECKING:
     from rdagent.interfaces import Policy, Runner
+    from rdagent.llm import Provider
+    from rdagent.llm.client import Client
     from rdagent.llm.litellm import LiteLLM, Stage
     from rdagent.playbook import Playbook
 
@@ -62,6 +65,8 @@ class Settings(BaseModel):
     """GB that one execution of a program may write."""
     local_max_processes: int = Field(512, alias="DS_LOCAL_MAX_PROCESSES", ge=1)
     """Processes and threads that a program may have at once."""
+    prompts: Path | None = Field(None, alias="DS_PROMPTS")
+    """Folder whose files take the place of single prompts."""
     chat_model: str | None = Field(None, alias="CHAT_MODEL")
     """Model that plays the researcher, by its litellm name; unset: the playbook plays."""
     chat_model_map: str | None = Field(None, alias="LITELLM_CHAT_MODEL_MAP")
@@ -126,11 +131,13 @@ class Settings(BaseModel):
         """Settings by variable name for `run.json`: no secret, no absolute path."""
         from rdagent.llm.secrets import redact
 
-        paths = {"local_data_path", "trace_path", "workspace_path", "python", "pretrained_path"}
-        dump = self.model_dump(mode="json", by_alias=True, exclude=paths)
+        dump = self.model_dump(mode="json", by_alias=True, exclude=set(_PATHS))
         return {k: redact(v) if isinstance(v, str) else v for k, v in dump.items()}
 
 
+_PATHS = (
+    "local_data_path", "trace_path", "workspace_path", "python", "pretrained_path", "prompts",
+)  # fmt: skip
 _ALIASES = {str(field.alias): name for name, field in Settings.model_fields.items()}
 
 
@@ -148,7 +155,7 @@ def load_settings(
         name: found[alias] for alias, name in _ALIASES.items() if found.get(alias, "") != ""
     }
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
-    for name in ("local_data_path", "trace_path", "workspace_path", "python", "pretrained_path"):
+    for name in _PATHS:
         if name in values:
             values[name] = Path(values[name]).expanduser()
     if "workspace_path" in values:
@@ -245,6 +252,29 @@ def make_provider(
     )
 
 
+def make_llm(
+    provider: Provider,
+    run: Path,
+    *,
+    max_cost: float | None = None,
+    max_tokens: int | None = None,
+    seconds_left: Callable[[], float] = lambda: math.inf,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Client:
+    """Asks `provider` and keeps the account in the run folder; `client.ledger` has the totals.
+
+    Args:
+        max_cost: US dollars over the whole run; max_tokens: tokens in and out, likewise.
+        seconds_left: of the run; no question outlasts them.
+        tell: told when the provider makes us wait.
+    """
+    from rdagent.llm import Ledger
+    from rdagent.llm.client import Client
+
+    ledger = Ledger(run, max_cost=max_cost, max_tokens=max_tokens)
+    return Client(provider, ledger, seconds_left=seconds_left, tell=tell)
+
+
 def _stages(text: str | None) -> dict[str, Stage]:
     """`LITELLM_CHAT_MODEL_MAP`, read; what it holds never stands in a message."""
     import json
@@ -276,7 +306,8 @@ def make_policy(settings: Settings) -> Policy:
     """Which experiments to extend."""
     from rdagent.policies import GreedyPolicy
 
-    return GreedyPolicy()
+    # The playbook mends by rule what it can; an LLM may see a way round.
+    return GreedyPolicy(debug_depth=1 if settings.chat_model else 0)
 
 
 def _variables(environment: Mapping[str, str] | None, dotenv: Path) -> dict[str, str]:

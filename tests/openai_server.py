@@ -1,6 +1,6 @@
 """A real HTTP server on the loopback interface that speaks the OpenAI chat protocol.
 
-    with OpenAIServer(["first answer", Reply(status=429), Reply("cut", cut=True)]) as server:
+    with OpenAIServer(["first answer", Reply(status=429), Reply("cut", cut="reset")]) as server:
         ... server.url ... server.requests[0].body["messages"] ...
 
 Answers come one a request (the last one again and again), or from `reply(body, n)`.
@@ -9,12 +9,14 @@ Answers come one a request (the last one again and again), or from `reply(body, 
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Reply:
     """Seconds before the first byte."""
     keep_alive: float = 0.0
     """Seconds between comments that are sent for ever in place of an answer."""
-    cut: bool = False
-    """The connection breaks after the text, before the stream says that it ends."""
+    cut: Literal["", "end", "reset"] = ""
+    """After the text, before the stream says that it ends: the connection ends or breaks."""
     streams: bool = True
     """False: answers in one piece, also where a stream was asked for."""
 
@@ -149,6 +151,10 @@ class OpenAIServer:
             time.sleep(reply.pause)
             choice = {"index": 0, "delta": delta, "finish_reason": None}
             http.wfile.write(_event({**frame, "choices": [choice]}))
+        if reply.cut == "reset":  # closed at once and without a word: the client gets an error
+            http.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            http.wfile.flush()
+            http.connection.close()
         if reply.cut:
             return
         end = {"index": 0, "delta": {}, "finish_reason": reply.finish}

@@ -72,6 +72,8 @@ def judge(error: BaseException, model: str, provider: str) -> Fault:
     if status == 404 or (_NO_MODEL.search(detail) and status != 429):
         sentence = f"{where} knows no model {model}: correct CHAT_MODEL or the address ({detail})"
         return Fault("setup", sentence)
+    if "no module named" in words:  # a provider whose own library is an extra, such as boto3
+        return Fault("setup", f"{model}: a package is missing, install it with pip ({detail})")
     if status in (408, 409, 425, 429) or (isinstance(status, int) and status >= 500):
         if "connection error" in words:
             return Fault("wait", f"{model} cannot be reached at {where}")

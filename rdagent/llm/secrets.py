@@ -12,12 +12,13 @@ _MIN = 8
 """Characters of a value from which it counts as a secret: shorter ones are switches and numbers."""
 _KEY_WORDS = re.compile(
     r"\b(?:(?:sk|pk|rk|xai|nvapi)-|gsk_|hf_|ghp_|AIza|AKIA)"
-    r"(?=[\w.…-]*?(?:[\d*…]|\.{3}))[\w*.…-]{8,}"
+    r"(?=[\w.…-]{0,200}?(?:[\d*…]|\.{3}))[\w*.…-]{8,}"
 )
 """Such as `sk-proj-1a2b3c`, also half-masked; words without a digit are none."""
 _USERINFO = re.compile(r"(?<=://)[^\s/@'\"`]+(?=@)")
 _BEARER = re.compile(r"(?i)\b(bearer|api[-_ ]?key['\"]?\s*[:=])(\s*['\"]?)[\w.+/=~-]{12,}")
-_MASKED = re.compile(r"([\w-]*)(?:\*{3,}|\.{3,}|…|[xX]{4,})([\w-]*)")
+_MASKED = re.compile(r"(?<![\w-])([\w-]{0,200}?)(?:\*{3,}|\.{3,}|…|[xX]{4,})([\w-]{0,200})")
+"""What providers leave of a key; bounded, for texts may be one word of two million letters."""
 
 
 def redact(text: str) -> str:
