@@ -15,12 +15,22 @@ from rdagent.evaluate import Evaluator
 from rdagent.events import AnyEvent, Budget, RunResumed, RunStarted
 from rdagent.graders.hidden import HiddenGrader
 from rdagent.journal import Journal, JournalWriter
+from rdagent.llm.client import Client
+from rdagent.llm.ledger import Ledger as CallLedger
 from rdagent.loop import HINTS, Agent
 from rdagent.playbook import Playbook
 from rdagent.players import DEFAULT_ROUNDS, Ledger, Players, totals
+from rdagent.prompts import Prompts
 from rdagent.records import Competition, Sandbox
 from rdagent.runs import RunFolder, create_run, reopen_run
-from rdagent.settings import Settings, load_settings, make_policy, make_researcher, make_runner
+from rdagent.settings import (
+    Settings,
+    load_settings,
+    make_policy,
+    make_provider,
+    make_researcher,
+    make_runner,
+)
 from rdagent.split import load_split, make_split, save_split
 from rdagent.views import build_views
 
@@ -97,10 +107,17 @@ def run(
         SetupError: something the user can mend; the message says what to do.
     """
     settings, observer = settings or load_settings(), observer or Silent()
+    provider = None
+    if settings.chat_model and researcher is None:
+        provider = make_provider(settings)
+        provider.warm()  # it loads while the data does
+        prompts = Prompts(settings.prompts)
     observer.stage("looking at the sandbox")
     runner = make_runner(settings)
     sandbox = runner.probe()  # before a run folder exists: nothing is left behind if it fails
     observer.stage("reading the data")
+    if provider:
+        provider.check(max_cost=max_cost is not None)
     if resume is not None:
         folder, known, about = reopen_run(
             settings, Path(resume), competition_id=competition, command=command
@@ -119,12 +136,20 @@ def run(
     try:
         given = {"loop_n": loop_n, "timeout": timeout}
         given |= {"max_cost": max_cost, "max_tokens": max_tokens}
-        budget = _budget(writer.journal, given, llm=fallback is not None)
+        budget = _budget(writer.journal, given, llm=provider is not None or fallback is not None)
+        if provider:
+            from rdagent.researcher import PromptedResearcher
+
+            ledger = CallLedger(folder.path, max_cost=budget.max_cost, max_tokens=budget.max_tokens)
+            client = Client(provider, ledger, render=prompts.render, tell=observer.stage)
+            researcher, fallback = PromptedResearcher(client, prompts), Playbook()
         players = _players(settings, researcher, fallback, ledger)
         agent = _assemble(
             folder, known, writer, settings, runner, sandbox, players, seed=seed,
             finetune=command == "finetune", stage=observer.stage, policy=policy,
         )  # fmt: skip
+        if provider:
+            client.seconds_left = agent.search_seconds_left
         _open(agent, budget)
         if runner.warning:
             agent.note("warning", runner.warning)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from rdagent.competition import names_of, read_test, read_train
+from rdagent.competition import read_test, read_train
+from rdagent.competition.tables import names_of
 from rdagent.memory import clip
-from rdagent.metrics import get_metric
 from rdagent.metrics.names import find_metric
 from rdagent.records import Card
 
@@ -100,6 +100,6 @@ def _metric(claims: Claims, c: Competition) -> list[str]:
             f"set metric = {read!r} in competition.toml and start anew"
         ]
     if claims.higher_is_better not in (None, c.higher_is_better):
-        better = "higher" if get_metric(c.metric).higher_is_better else "lower"
+        better = "higher" if c.higher_is_better else "lower"
         return [f"The LLM has the direction of {c.metric} wrong: {better} is better"]
     return []
