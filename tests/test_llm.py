@@ -18,7 +18,7 @@ from openai_server import Answer, OpenAIServer, Reply
 from pydantic import BaseModel
 
 from rdagent.errors import LimitError, ProviderError, RDAgentError, ReplyError, SetupError
-from rdagent.llm import Call, Completion, Ledger, Scripted, Usage, read_account, redact
+from rdagent.llm import Call, Ledger, Scripted, Usage, read_account, redact
 from rdagent.llm.client import Client, join
 from rdagent.llm.schema import response_format
 from rdagent.llm.trial import try_model
@@ -381,6 +381,7 @@ def test_the_stable_first_message_is_marked_for_a_cache_that_wants_it(tmp_path: 
     assert caught.value.setup and server.requests[0].path == "/v1/messages"
     system = server.requests[0].body["system"]
     assert system[0]["cache_control"] == {"type": "ephemeral"}
+    assert server.requests[0].body["max_tokens"] == 16_000
 
 
 def test_a_server_of_ones_own_needs_no_key(tmp_path: Path) -> None:
@@ -442,20 +443,45 @@ def test_caps_stop_before_the_question_that_would_pass_them(tmp_path: Path) -> N
 def test_calls_in_flight_count(tmp_path: Path) -> None:
     asked, answer = threading.Event(), threading.Event()
 
-    def slow(call: Call) -> Completion:
+    def slow(body: dict[str, Any], n: int) -> Answer:
         asked.set()
         answer.wait(20)
-        return Completion(text=GOOD, usage=Usage(input=10, output=10))
+        return Reply(GOOD, usage={"prompt_tokens": 10, "completion_tokens": 10})
 
-    asking = Client(Scripted(slow), Ledger(tmp_path, max_tokens=1500))  # 1,000 expected a reply
-    first = threading.Thread(target=asking.ask, args=("propose", QUESTION, Sum))
-    first.start()
-    assert asked.wait(20)
-    with pytest.raises(LimitError, match="0 tokens are spent"):
+    with OpenAIServer(slow) as server:
+        ledger = Ledger(tmp_path, max_tokens=1500)  # a first reply is taken for 1,000
+        asking = Client(provider(server), ledger)
+        first = threading.Thread(target=asking.ask, args=("propose", QUESTION, Sum))
+        first.start()
+        assert asked.wait(20)
+        with pytest.raises(LimitError, match="0 tokens are spent"):
+            asking.ask("propose", QUESTION, Sum)
+        answer.set()
+        first.join(20)
+        assert ledger.total.tokens == 20 and ledger.account.in_flight == Usage()
         asking.ask("propose", QUESTION, Sum)
-    answer.set()
-    first.join(20)
-    assert asking.ledger.total.tokens == 20 and asking.ledger.account.in_flight == Usage()
+    assert len(server.requests) == 2 and ledger.total.tokens == 40
+
+
+def test_several_threads_ask_at_once_and_each_call_is_counted(tmp_path: Path) -> None:
+    with OpenAIServer([Reply(GOOD, delay=0.05)]) as server:
+        asking = client(server, tmp_path)
+        threads = [
+            threading.Thread(
+                target=asking.ask, args=("propose", QUESTION, Sum), kwargs={"experiment": i % 2}
+            )
+            for i in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    account = read_account(tmp_path)
+    assert account.total.tokens == 8 * 110 and account.spent(1).tokens == 4 * 110
+    starts = [line for line in lines(tmp_path) if line["type"] == "start"]
+    assert sorted((s["experiment"], s["n"]) for s in starts) == [
+        (e, n) for e in range(2) for n in range(4)
+    ]
 
 
 def test_what_went_in_is_counted_when_the_user_interrupts(tmp_path: Path) -> None:
@@ -564,23 +590,25 @@ class Sum(BaseModel):
     answer: int
 assert "litellm" not in sys.modules
 llm = make_provider(load_settings())
-llm.warm()
-llm.check(max_cost=True)
-assert not seen, seen
-found = Client(llm, Ledger(Path("."))).ask("propose", [{"role": "user", "content": "?"}], Sum)
+if sys.argv[1:]:
+    llm.warm()
+    llm.check(max_cost=True)
+    assert not seen, seen
+found = Client(llm, Ledger(Path("."))).ask("propose", [{"role": "system", "content": "?"}], Sum)
 assert found.answer == 4
 port = os.environ["PORT"]
 assert seen and all(port in s for s in seen), seen
 """
 
 
-def test_loading_litellm_fetches_nothing_and_says_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["check first"], []])
+def test_loading_litellm_fetches_nothing_and_says_nothing(words: list[str], tmp_path: Path) -> None:
     with OpenAIServer([GOOD]) as server:
         settings = f"CHAT_MODEL=openai/gpt-4o-mini\nOPENAI_API_BASE={server.url}\n"
         (tmp_path / ".env").write_text(f"{settings}OPENAI_API_KEY={KEY}\n")
         kept = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI")}
         done = subprocess.run(
-            [sys.executable, "-c", QUIET], cwd=tmp_path, capture_output=True, text=True,
+            [sys.executable, "-c", QUIET, *words], cwd=tmp_path, capture_output=True, text=True,
             env={**kept, "PORT": server.url.split(":")[2][:-3]}, timeout=50, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

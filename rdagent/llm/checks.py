@@ -8,12 +8,15 @@ from functools import cache
 from typing import Any
 
 from rdagent.errors import SetupError
+from rdagent.llm.calls import Usage
 from rdagent.llm.faults import base_variable, key_variable
 
 _OWN_SERVERS = {"hosted_vllm", "lm_studio", "llamafile", "xinference"}
 """Need an address and no key."""
 _KEYLESS = {"ollama", "ollama_chat", "bedrock", "sagemaker", "vertex_ai", "github_copilot"}
 """Run without a key, or find it in places of their own (a profile, a role, a login)."""
+_ROOM = 16_000
+"""Tokens of a long program with some thoughts before it."""
 
 
 @cache
@@ -102,8 +105,41 @@ def supports_schema(model: str) -> bool:
 @cache
 def marks_cache(model: str) -> bool:
     """Whether the provider caches only what the request marks (Anthropic's models)."""
-    from litellm.utils import supports_prompt_caching
-
     if provider_of(model) == "anthropic":
         return True
+    from litellm.utils import supports_prompt_caching
+
     return "claude" in model and bool(supports_prompt_caching(model))
+
+
+@cache
+def room(model: str) -> int | None:
+    """Tokens to ask for where no setting says; None: the provider has a default that will do.
+
+    Anthropic's models must be told, and litellm tells them 4,096: half a program.
+    """
+    if "claude" not in model:
+        return None
+    try:
+        return min(int(library().get_max_tokens(model)), _ROOM)
+    except Exception:  # a model newer than litellm
+        return None
+
+
+def price(model: str, usage: Usage, raw: Any = None) -> float | None:
+    """US dollars for `usage` by litellm's list; `raw` is its own object, which knows more of
+    caches. None: it knows no price."""
+    if provider_of(model).startswith("ollama"):
+        return 0.0  # nobody is paid; litellm would ask the server each time
+    known = library()  # before the next import: this one is made quiet
+    from litellm.types.utils import Usage as Raw
+
+    raw = raw or Raw(
+        prompt_tokens=usage.input,
+        completion_tokens=usage.output,
+        prompt_tokens_details={"cached_tokens": usage.cached},
+    )
+    try:
+        return float(sum(known.cost_per_token(model=model, usage_object=raw)))
+    except Exception:  # its way to say that
+        return None

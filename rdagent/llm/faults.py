@@ -15,6 +15,7 @@ from rdagent.llm.stream import CutError, SlowError
 _QUOTA = ("insufficient_quota", "insufficient balance", "credit balance", "billing_not_active")
 _FILTERED = ("safety system", "content management policy", "content_policy", "content_filter")
 _NO_MODEL = re.compile(r"model\b.{0,120}\b(not found|does not exist|not exist)", re.IGNORECASE)
+_JSON_MESSAGE = re.compile(r"""["'](?:message|error)["']:\s*["']([^"]+?)["'](?=[,}])""")
 _RETRY_IN = re.compile(r"(?:retry in |retryDelay\W+)([\d.]+)\s*s", re.IGNORECASE)
 _KEYS = {
     "gemini": "GEMINI_API_KEY",
@@ -83,8 +84,11 @@ def judge(error: BaseException, model: str, provider: str) -> Fault:
 
 def _detail(error: BaseException) -> str:
     """The provider's own words on one line, without litellm's names around them."""
-    text = getattr(error, "message", None) or str(error) or type(error).__name__
-    text = re.sub(r"(litellm\.)?\b\w+(Error|Exception)( -|:) ", "", str(text))
+    text = str(getattr(error, "message", None) or error or type(error).__name__)
+    text = text.split("Traceback (most recent", 1)[0]
+    if found := _JSON_MESSAGE.search(text):
+        text = found[1]
+    text = re.sub(r"(litellm\.)?\b\w+(Error|Exception)( -|:) ", "", text)
     return redact(" ".join(text.split()))[:300].strip() or type(error).__name__
 
 

@@ -112,17 +112,7 @@ class LiteLLM(BaseModel):
             fresh = usage.input - usage.cached
             money = fresh * self.price_input + usage.cached * cached
             return (money + usage.output * self.price_output) / _MILLION
-        from litellm.types.utils import Usage as Raw
-
-        raw = raw or Raw(
-            prompt_tokens=usage.input,
-            completion_tokens=usage.output,
-            prompt_tokens_details={"cached_tokens": usage.cached},
-        )
-        try:
-            return float(sum(checks.library().cost_per_token(model=model, usage_object=raw)))
-        except Exception:  # litellm's way to say that it knows no price
-            return None
+        return checks.price(model, usage, raw)
 
     def complete(self, call: Call) -> Completion:
         """The reply, after as many attempts as it takes and time allows.
@@ -202,7 +192,7 @@ class LiteLLM(BaseModel):
             "model": model,
             "messages": _cacheable(model, call.messages),
             "temperature": stage.temperature,
-            "max_tokens": call.max_tokens or stage.max_tokens,
+            "max_tokens": call.max_tokens or stage.max_tokens or checks.room(model),
             "reasoning_effort": stage.reasoning_effort,
             "seed": self.seed,
             "timeout": httpx.Timeout(limit, connect=min(30.0, limit)),

@@ -107,8 +107,10 @@ class _Reader(threading.Thread):
                 if self._left.is_set():
                     break
                 self._pieces.put(piece)
-            # litellm ends every stream with "stop", also one that the provider never ended.
-            self.finished = getattr(self._source, "received_finish_reason", "stop") is not None
+            # litellm ends every stream with "stop", also one that the provider never ended;
+            # it keeps what it was told in one of these, by provider.
+            kept = ("received_finish_reason", "intermittent_finish_reason")
+            self.finished = any(getattr(self._source, name, "stop") for name in kept)
         except BaseException as error:
             self.error = error
         finally:
