@@ -12,9 +12,9 @@ from rdagent.events import AnyEvent, ExperimentFinished, Noted, Proposed, RunFin
 from rdagent.gates import suspicious
 from rdagent.interfaces import Policy, Researcher
 from rdagent.journal import SEARCH_SHARE, Journal, JournalWriter, finish
-from rdagent.players import Players
+from rdagent.players import Players, said
 from rdagent.records import Competition, Context, Cost, Experiment, Feedback, Operator, Sandbox
-from rdagent.rounds import Round, ahead, said
+from rdagent.rounds import Round, ahead
 from rdagent.runs import RunFolder
 
 HINTS = "hints.md: "
@@ -136,7 +136,7 @@ class Agent:
         except (SetupError, OSError):
             raise
         except Exception as error:
-            self.heed(error, failed=False)
+            self.heed(error, empty=False)
             if not isinstance(error, ProviderError | LimitError):
                 self.note("warning", f"The competition was not summed up: {said(error)}")
             return
@@ -158,15 +158,16 @@ class Agent:
         experiment = self.finish(played)
         if isinstance(played.trouble, KeyboardInterrupt):
             raise played.trouble
-        self.heed(played.trouble, failed=experiment.error is not None)
+        unusable = isinstance(played.trouble, ReplyError) or not experiment.attempts
+        self.heed(played.trouble, empty=experiment.error is not None and unusable)
         if self.players.gone and player is self.players.fallback and not experiment.attempts:
             self.players.stopped = experiment.error  # the playbook has no more ideas
 
-    def heed(self, trouble: BaseException | None, *, failed: bool) -> None:
+    def heed(self, trouble: BaseException | None, *, empty: bool) -> None:
         """What an error of the LLM means for the rounds to come."""
         self.players.answered |= isinstance(trouble, ReplyError)
         self.players.refuse_setup(trouble, self.folder.path)
-        warning = self.players.heed(trouble, failed=failed, journal=self.journal)
+        warning = self.players.heed(trouble, empty=empty, journal=self.journal)
         if warning and self.limit_reached() is None:
             self.note("warning", warning)
 

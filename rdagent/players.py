@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from rdagent.errors import LimitError, ProviderError, ReplyError, SetupError
+from rdagent.errors import LimitError, ProviderError, RDAgentError, SetupError
 from rdagent.interfaces import Policy, Researcher
 from rdagent.journal import Journal
 from rdagent.playbook.search import plan_of
@@ -16,7 +16,7 @@ from rdagent.records import Operator
 DEFAULT_ROUNDS = 5
 """Rounds of a run without an LLM; the playbook has said most of what it knows by then."""
 UNUSABLE = 3
-"""Experiments in a row that fail for want of a usable reply until the provider counts as gone."""
+"""Experiments in a row without a usable reply, or any program, until an LLM counts as gone."""
 
 
 class Usage(Protocol):
@@ -92,15 +92,17 @@ class Players:
                 f"then go on with --resume {run}"
             ) from trouble
 
-    def heed(self, trouble: BaseException | None, *, failed: bool, journal: Journal) -> str | None:
-        """Stop, or hand over, when the LLM cannot be asked any more; returns a warning if any."""
-        unusable = isinstance(trouble, ReplyError)
-        self._unusable = self._unusable + 1 if unusable and failed else 0
+    def heed(self, trouble: BaseException | None, *, empty: bool, journal: Journal) -> str | None:
+        """Stop, or hand over, when the LLM cannot be asked any more; returns a warning if any.
+
+        `empty`: the experiment failed for want of a usable reply, or has no program at all.
+        """
+        self._unusable = self._unusable + 1 if empty else 0
         if isinstance(trouble, LimitError):
             self.stopped = str(trouble)
         if self.gone or not (isinstance(trouble, ProviderError) or self._unusable >= UNUSABLE):
             return None
-        reason = str(trouble).rstrip(".")
+        reason = said(trouble).rstrip(".")
         if self.fallback is None or not self.go_on:
             self.stopped = reason
             return None
@@ -121,6 +123,11 @@ class Players:
         until = self._until if journal.budget.loop_n is None else journal.budget.loop_n
         left = until - journal.rounds if until is not None else 0
         return GreedyPolicy().choose(journal.only(mine, len(mine) - 1 + left))
+
+
+def said(error: BaseException | None) -> str:
+    """What went wrong, for a reader of the journal."""
+    return str(error) if isinstance(error, RDAgentError) else f"{type(error).__name__}: {error}"
 
 
 def totals(ledger: Ledger) -> str:

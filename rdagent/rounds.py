@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rdagent.errors import RDAgentError, SetupError
+from rdagent.errors import SetupError
 from rdagent.evaluate import Evaluation
 from rdagent.events import Executed, ExperimentStarted, Proposed, Scored, Written
+from rdagent.players import said
 from rdagent.records import Execution, Experiment, Operator, Program, Score
 
 if TYPE_CHECKING:
@@ -164,8 +165,3 @@ def trim(execution: Execution) -> Execution:
     if execution.error or len(execution.log) <= LOG_KEPT:
         return execution
     return execution.model_copy(update={"log": "..." + execution.log[-LOG_KEPT:]})
-
-
-def said(error: BaseException | None) -> str:
-    """What went wrong, for a reader of the journal."""
-    return str(error) if isinstance(error, RDAgentError) else f"{type(error).__name__}: {error}"

@@ -1,5 +1,6 @@
 """Events fold to a state; a torn file loses nothing but its torn end."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,12 @@ from rdagent.events import (
     ExperimentStarted,
     Proposed,
     RunStarted,
+    Scored,
+    Understood,
     Written,
 )
 from rdagent.journal import JournalWriter, find_runs, load
-from rdagent.records import Cost, Execution, Feedback, Hypothesis, Program, Score
+from rdagent.records import Card, Cost, Execution, Feedback, Hypothesis, Program, Score
 
 IDEA = Hypothesis(statement="try it", reason="why not", component="Model", operator="draft")
 PROGRAM = Program(files={"main.py": "print('ü')\n"})
@@ -85,6 +88,46 @@ def test_an_experiment_in_flight_is_done_again_under_its_id(run: Path) -> None:
     play(writer, 4, 0.95, accepted=True)
     writer.close()
     assert len(load(run).experiments[4].attempts) == 1
+
+
+def test_a_journal_of_an_older_version_is_read(run: Path) -> None:
+    """Before there was an LLM, events had neither a warm-up nor a chosen attempt."""
+    path, now = run / "events.jsonl", load(run)
+    old = [json.loads(line) for line in path.read_text().splitlines()]
+    dropped = sum(
+        event.pop(name, "absent") != "absent" for event in old for name in ("warm_up", "chosen")
+    )
+    assert dropped == 8
+    path.write_text("".join(json.dumps(event) + "\n" for event in old))
+    assert load(run).problems == [] and load(run).finished == now.finished
+
+
+def test_the_attempt_that_counts_may_be_an_earlier_one(run: Path) -> None:
+    writer, tuned = JournalWriter(run), Program(files={"main.py": "print('tuned')\n"})
+    writer.append(ExperimentStarted(id=4, operator="improve", parents=(2,), warm_up=True))
+    writer.append(Proposed(id=4, hypothesis=IDEA))
+    for program, value in ((PROGRAM, 0.8), (tuned, 0.6)):
+        writer.append(Written(id=4, program=program))
+        writer.append(Executed(id=4, execution=Execution(kind="fold", fold=0, seconds=1)))
+        writer.append(Scored(id=4, score=score(value)))
+    nothing = Feedback(accepted=False, observations="", reason="")
+    writer.append(
+        ExperimentFinished(id=4, score=score(0.8), chosen=0, feedback=nothing, cost=Cost())
+    )
+    writer.append(Executed(id=4, execution=Execution(kind="refit", seconds=1)))
+    card = Card(task="t", data="d", metric="m", submission="s")
+    writer.append(Understood(card=card))
+    writer.close()
+    journal = load(run)
+    experiment = journal.experiments[4]
+    assert experiment.program == PROGRAM and experiment.score == score(0.8)
+    assert [a.score for a in experiment.attempts] == [score(0.8), score(0.6)]
+    assert [[e.kind for e in a.executions] for a in experiment.attempts] == [
+        ["fold", "refit"],
+        ["fold"],
+    ]
+    assert [e.id for e in journal.ranked()] == [2, 4, 3, 0]
+    assert journal.card == card and journal.rounds == 3
 
 
 def test_a_snapshot_does_not_move(run: Path) -> None:
