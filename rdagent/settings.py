@@ -260,6 +260,7 @@ def make_llm(
     max_tokens: int | None = None,
     seconds_left: Callable[[], float] = lambda: math.inf,
     tell: Callable[[str], None] = lambda text: None,
+    render: Callable[..., str] | None = None,
 ) -> Client:
     """Asks `provider` and keeps the account in the run folder; `client.ledger` has the totals.
 
@@ -267,12 +268,14 @@ def make_llm(
         max_cost: US dollars over the whole run; max_tokens: tokens in and out, likewise.
         seconds_left: of the run; no question outlasts them.
         tell: told when the provider makes us wait.
+        render: fills prompt files, where the user has own ones.
     """
+    from rdagent import prompts
     from rdagent.llm import Ledger
     from rdagent.llm.client import Client
 
     ledger = Ledger(run, max_cost=max_cost, max_tokens=max_tokens)
-    return Client(provider, ledger, seconds_left=seconds_left, tell=tell)
+    return Client(provider, ledger, seconds_left, render or prompts.render, tell)
 
 
 def _stages(text: str | None) -> dict[str, Stage]:

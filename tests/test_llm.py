@@ -22,7 +22,7 @@ from rdagent.llm import Call, Ledger, Scripted, Usage, read_account, redact
 from rdagent.llm.client import Client, join
 from rdagent.llm.schema import response_format
 from rdagent.llm.trial import try_model
-from rdagent.settings import load_settings, make_provider
+from rdagent.settings import load_settings, make_llm, make_provider
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -183,6 +183,16 @@ def test_a_reply_that_trickles_ends_with_the_patience(tmp_path: Path) -> None:
             hurried.ask("propose", QUESTION, Sum)
         assert time.monotonic() - began < 8
     assert read_account(tmp_path).total.output > 0
+
+
+@pytest.mark.parametrize("reply", [Reply(GOOD, delay=30), Reply(GOOD, keep_alive=0.1)])
+def test_no_question_outlasts_the_run(reply: Reply, tmp_path: Path) -> None:
+    with OpenAIServer([reply]) as server:
+        asking = make_llm(provider(server), tmp_path, seconds_left=lambda: 0.5)
+        began = time.monotonic()
+        with pytest.raises(ProviderError) as caught:
+            asking.ask("propose", QUESTION, Sum)
+        assert time.monotonic() - began < 5 and not caught.value.setup
 
 
 @pytest.mark.parametrize(
