@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rdagent.interfaces import Policy, Runner
     from rdagent.llm import Provider
     from rdagent.llm.client import Client
-    from rdagent.llm.litellm import LiteLLM, Stage
+    from rdagent.llm.litellm import LiteLLM
     from rdagent.playbook import Playbook
 
 GB = 2**30
@@ -226,7 +226,7 @@ def make_provider(
     are not there yet: litellm and the clouds' own libraries look nowhere else.
     Raises SetupError for a map that cannot be read.
     """
-    from rdagent.llm.litellm import LiteLLM
+    from rdagent.llm.litellm import LiteLLM, read_stages
 
     environment = os.environ if environment is None else environment
     for name, value in _read_dotenv(dotenv.absolute()).items():
@@ -238,7 +238,7 @@ def make_provider(
         raise SetupError("DS_PRICE_INPUT and DS_PRICE_OUTPUT go together: set both or none")
     return LiteLLM(
         model=settings.chat_model,
-        stages=_stages(settings.chat_model_map),
+        stages=read_stages(settings.chat_model_map),
         temperature=settings.chat_temperature,
         max_tokens=settings.chat_max_tokens,
         seed=settings.chat_seed,
@@ -276,33 +276,6 @@ def make_llm(
 
     ledger = Ledger(run, max_cost=max_cost, max_tokens=max_tokens)
     return Client(provider, ledger, seconds_left, render or prompts.render, tell)
-
-
-def _stages(text: str | None) -> dict[str, Stage]:
-    """`LITELLM_CHAT_MODEL_MAP`, read; what it holds never stands in a message."""
-    import json
-
-    from rdagent.llm.calls import GROUPS, STAGES
-    from rdagent.llm.litellm import Stage
-
-    name = "LITELLM_CHAT_MODEL_MAP"
-    try:
-        found = json.loads(text or "{}")
-    except ValueError as error:
-        raise SetupError(f"{name} is no JSON ({error}): correct it") from None
-    if not isinstance(found, dict):
-        raise SetupError(f'{name} must be an object such as {{"coding": {{"model": "..."}}}}')
-    known = (*dict.fromkeys(GROUPS.values()), *STAGES)
-    for key in found:
-        if key not in known:
-            raise SetupError(f"{name}: {key!r} is no stage; there are {', '.join(known)}")
-    try:
-        return {key: Stage.model_validate(value) for key, value in found.items()}
-    except ValidationError as error:
-        first = error.errors()[0]
-        what = ".".join(map(str, first["loc"])) or "a stage"
-        fields = ", ".join(Stage.model_fields)
-        raise SetupError(f"{name}: {what} does not fit; a stage has {fields}") from None
 
 
 def make_policy(settings: Settings) -> Policy:

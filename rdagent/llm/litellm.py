@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
+from rdagent.errors import SetupError
 from rdagent.llm import checks
 from rdagent.llm.calls import (
     GROUPS,
     MAX_CHARS,
+    STAGES,
     Call,
     Completion,
     GaveUpError,
@@ -42,6 +45,27 @@ class Stage(BaseModel):
     temperature: float | None = None
     max_tokens: int | None = None
     reasoning_effort: str | None = None
+
+
+def read_stages(text: str | None) -> dict[str, Stage]:
+    """`LITELLM_CHAT_MODEL_MAP`, read. SetupError in one sentence, which repeats no value."""
+    name = "LITELLM_CHAT_MODEL_MAP"
+    try:
+        found = json.loads(text or "{}")
+    except ValueError as error:
+        raise SetupError(f"{name} is no JSON ({error}): correct it") from None
+    if not isinstance(found, dict):
+        raise SetupError(f'{name} must be an object such as {{"coding": {{"model": "..."}}}}')
+    known = (*dict.fromkeys(GROUPS.values()), *STAGES)
+    for key in found:
+        if key not in known:
+            raise SetupError(f"{name}: {key!r} is no stage; there are {', '.join(known)}")
+    try:
+        return {key: Stage.model_validate(value) for key, value in found.items()}
+    except ValidationError as error:
+        what = ".".join(map(str, error.errors()[0]["loc"])) or "a stage"
+        fields = ", ".join(Stage.model_fields)
+        raise SetupError(f"{name}: {what} does not fit; a stage has {fields}") from None
 
 
 class LiteLLM(BaseModel):
