@@ -7,6 +7,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 _MAX_TEXT = 200_000
@@ -14,7 +15,7 @@ _MAX_TEXT = 200_000
 _MAX_STARTS = 40
 """Braces tried as the beginning of an object; prose rarely holds more."""
 _FENCED = re.compile(
-    r"^[ \t]*(?:`{3,}|~{3,})[^\n`]*\n(.*?)(?:^[ \t]*(?:`{3,}|~{3,})|\Z)", re.M | re.S
+    r"^[ \t]*(?:`{3,}+|~{3,}+)[^\n`~]*\n(.*?)(?:^[ \t]*(?:`{3}|~{3})|\Z)", re.M | re.S
 )
 _DECODER = json.JSONDecoder(strict=False)  # raw line breaks in strings are a common slip
 _BROKEN = (ValueError, SyntaxError, RecursionError, MemoryError)
@@ -53,15 +54,15 @@ def _strict(text: str) -> Iterator[Any]:
 def _pieces(text: str) -> Iterator[str]:
     """Parts of the text that an object may stand in, each once."""
     first, last = text.find("{"), text.rfind("}")
-    fenced = [found[1].strip() for found in _FENCED.finditer(text)][:8]
+    fenced = [found[1].strip() for found in islice(_FENCED.finditer(text), 8)]
     listed = re.search(r"\[\s*\{", text)
     pieces = [x for x in fenced if x.startswith(("{", "["))]
     if listed and listed.start() < first:
         pieces.append(text[listed.start() :])
-    if 0 <= first < last:
-        pieces.append(text[first : last + 1])
     if first >= 0:
-        pieces.append(text[first:])  # cut off
+        cut_off = text[last + 1 :].lstrip().startswith((",", "]", '"'))
+        pieces.append(text[first:] if cut_off or last < first else text[first : last + 1])
+        pieces.append(text[first:])
     yield from dict.fromkeys(pieces)
 
 

@@ -8,6 +8,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from rdagent.llm.json_text import objects
+from rdagent.llm.patches import Patch, apply
+from rdagent.llm.programs import CodeReply
+
+__all__ = ["CodeReply", "Patch", "apply", "cleaned", "read", "strip_reasoning"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -22,7 +26,7 @@ _CLOSING = re.compile(rf"""(?<!["'`\\?*])(?:</(?:{_TAGS})>|\[/THINK\]|◁/think�
 _CHANNEL = re.compile(
     r"<\|channel\|>(\w+)[^<]*<\|message\|>(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)", re.S
 )
-_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})", re.M)
+_FENCE = re.compile(r"^[ \t]*(?:`{3}|~{3})", re.M)
 _REFUSAL = re.compile(
     r"^\W*(?:i(?:['’]m| am) (?:very )?sorry|sorry|i apologi[sz]e|i (?:can(?:no|['’])t"
     r"|am (?:un|not )able|won['’]t|must decline)|i['’]m (?:un|not )able|unfortunately,? i"
