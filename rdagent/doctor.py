@@ -41,7 +41,11 @@ class Check(NamedTuple):
 def examine(
     environment: Mapping[str, str] = os.environ, dotenv: Path = Path(".env")
 ) -> Iterator[Check]:
-    """Check everything that a run needs or can use, cheapest first; nothing is changed."""
+    """Check everything that a run needs or can use; nothing is changed.
+
+    A model that is named is asked for one word, with the keys of the process's environment and
+    of `dotenv`: litellm looks nowhere else.
+    """
     from rdagent.settings import Settings, load_settings, misspelt
 
     version = ".".join(map(str, sys.version_info[:3]))
@@ -60,7 +64,7 @@ def examine(
     if settings.workspace_path:
         yield from _folder("workspaces", settings.workspace_path, "WORKSPACE_PATH")
     yield _machine(settings)
-    yield _llm(settings, environment, dotenv)
+    yield from _llm(settings, dotenv)
     for name, question in (
         ("Docker", ("docker", "version", "--format", "client and daemon {{.Server.Version}}")),
         ("conda", ("conda", "--version")),
@@ -180,19 +184,39 @@ def _machine(settings: Settings) -> Check:
     )
 
 
-def _llm(settings: Settings, environment: Mapping[str, str], dotenv: Path) -> Check:
-    """Whether a key is there; the key itself is never shown."""
-    unused = "the playbook has the ideas, this version asks no LLM"
-    model = settings.chat_model
-    if not model:
-        return Check("LLM", "ok", f"CHAT_MODEL is not set: {unused}")
-    from dotenv import dotenv_values
+def _llm(settings: Settings, dotenv: Path) -> Iterator[Check]:
+    """Whether each model answers: first what costs nothing, then one word; keys stay unseen."""
+    if not settings.chat_model:
+        yield Check("LLM", "ok", "CHAT_MODEL is not set: the playbook has the ideas")
+        return
+    from rdagent.errors import RDAgentError
+    from rdagent.llm.secrets import redact
+    from rdagent.llm.trial import try_model
+    from rdagent.prompts import Prompts
+    from rdagent.settings import make_provider
 
-    provider = model.partition("/")[0] if "/" in model else "openai"
-    variable = f"{provider.upper().replace('-', '_')}_API_KEY"
-    known = {**dotenv_values(dotenv), **environment}
-    state = "is set" if known.get(variable) else "is not set"
-    return Check("LLM", "ok", f"CHAT_MODEL={model}, {variable} {state}: {unused}")
+    otherwise = "mend that, or unset CHAT_MODEL: the playbook needs no LLM"
+    try:
+        Prompts(settings.prompts)
+        provider = make_provider(settings, dotenv=dotenv)
+        provider.check()
+    except SetupError as error:
+        yield Check("LLM", "FAIL", redact(str(error)), otherwise)
+        return
+    for model in provider.models:
+        try:
+            trial = try_model(provider, model)
+        except RDAgentError as error:
+            yield Check("LLM", "FAIL", redact(str(error)), otherwise)
+            continue
+        used = trial.usage
+        finding = f"{model} answers in {trial.seconds:.1f} s"
+        finding += f" ({used.input} tokens in, {used.output} out"
+        if used.money is None:
+            mend = "DS_PRICE_INPUT and DS_PRICE_OUTPUT, in dollars per million tokens"
+            yield Check("LLM", "note", f"{finding}, its price is not known)", mend)
+        else:
+            yield Check("LLM", "ok", f"{finding}, ${used.money:.6f})")
 
 
 def _unused(name: str, question: tuple[str, ...]) -> Check:

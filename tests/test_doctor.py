@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from openai_server import Answer, OpenAIServer, Reply
 from small_run import command, make_competition
 
 from rdagent.doctor import Check, examine
@@ -76,12 +81,104 @@ def test_folders_that_cannot_be_written_fail(tmp_path: Path) -> None:
         assert found.state == "FAIL" and found.mend.startswith(f"{setting}=")
 
 
-def test_the_key_is_found_and_never_shown(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("CHAT_MODEL=deepseek/chat\nDEEPSEEK_API_KEY=sk-very-secret\n")
-    found = checks(tmp_path)
-    assert "DEEPSEEK_API_KEY is set" in found["LLM"].finding and "secret" not in str(found)
-    found = checks(tmp_path, CHAT_MODEL="anthropic/claude", ANTHROPIC_API_KEY="")
-    assert "ANTHROPIC_API_KEY is not set" in found["LLM"].finding
+SECRET = "fakekey-Zq81hT-and-more-7Yx2"
+
+
+Start = Callable[[Answer], OpenAIServer]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Start]:
+    """Starts a provider that gives one answer, whose key and address stand in `.env`."""
+    before = dict(os.environ)
+    for name in [x for x in os.environ if x.startswith(("OPENAI_", "CHAT_", "DS_PRICE"))]:
+        del os.environ[name]
+    with ExitStack() as stack:
+
+        def start(answer: Answer) -> OpenAIServer:
+            started = stack.enter_context(OpenAIServer([answer]))
+            text = f"OPENAI_API_KEY={SECRET}\nOPENAI_BASE_URL={started.url}\n"
+            (tmp_path / ".env").write_text(text)
+            return started
+
+        yield start
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_without_a_model_the_playbook_has_the_ideas(tmp_path: Path) -> None:
+    found = checks(tmp_path)["LLM"]
+    assert found.state == "ok" and "the playbook has the ideas" in found.finding
+    loaded = (
+        "import sys; from rdagent.doctor import examine; list(examine({})); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "rdagent.settings" in done.stdout and "litellm" not in done.stdout  # it takes seconds
+
+
+def test_a_model_is_asked_for_one_word_and_its_cost_is_said(tmp_path: Path, server: Start) -> None:
+    """The command itself: its settings come from `.env`, and nothing else is printed."""
+    started = server("ok")
+    with (tmp_path / ".env").open("a") as file:
+        file.write("CHAT_MODEL=openai/gpt-4o-mini\n")
+    code, report = doctor(tmp_path)
+    found = line(report, "LLM")
+    assert code == 0 and " ok " in found
+    # Per million tokens, litellm's list has 0.15 dollars in and 0.60 out.
+    assert "openai/gpt-4o-mini answers in" in found
+    assert "(100 tokens in, 10 out, $0.000021)" in found
+    assert len(started.requests) == 1 and SECRET not in report
+
+
+def test_models_of_single_stages_are_asked_too(tmp_path: Path, server: Start) -> None:
+    started = server("ok")
+    stages = '{"coding": {"model": "openai/small"}}'
+    environment = {"CHAT_MODEL": "openai/own", "LITELLM_CHAT_MODEL_MAP": stages}
+    found = [c for c in examine(environment, tmp_path / ".env") if c.name == "LLM"]
+    assert [c.state for c in found] == ["note", "note"]
+    assert "openai/own answers" in found[0].finding and "openai/small answers" in found[1].finding
+    assert all("price is not known" in c.finding for c in found)
+    assert all("DS_PRICE_INPUT and DS_PRICE_OUTPUT" in c.mend for c in found)
+    assert len(started.requests) == 2
+    prices = {"DS_PRICE_INPUT": "1", "DS_PRICE_OUTPUT": "2"}
+    found = [c for c in examine(environment | prices, tmp_path / ".env") if c.name == "LLM"]
+    assert [c.state for c in found] == ["ok", "ok"] and "$0.000120" in found[0].finding
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "words"),
+    [
+        (401, f"Incorrect API key provided: {SECRET}", "refuses the key: correct OPENAI_API_KEY"),
+        (404, "The model own does not exist", "knows no model openai/own: correct CHAT_MODEL"),
+        (500, "overloaded", "openai/own answers with 500"),
+    ],
+)
+def test_a_model_that_does_not_answer_fails(
+    tmp_path: Path, server: Start, status: int, message: str, words: str
+) -> None:
+    server(Reply(status=status, error={"message": message}))
+    found = checks(tmp_path, CHAT_MODEL="openai/own")["LLM"]
+    assert found.state == "FAIL" and words in found.finding
+    assert SECRET not in str(found) and "\n" not in found.finding
+    assert "unset CHAT_MODEL" in found.mend
+
+
+def test_what_is_missing_is_found_without_a_question(tmp_path: Path, server: Start) -> None:
+    started = server("ok")
+    for model, words in {
+        "deepseek/deepseek-chat": "DEEPSEEK_API_KEY",
+        "hosted_vllm/qwen": "HOSTED_VLLM_API_BASE",
+        "nobody-knows-this": "provider/model",
+    }.items():
+        found = checks(tmp_path, CHAT_MODEL=model)["LLM"]
+        assert found.state == "FAIL" and words in found.finding
+    found = checks(tmp_path, CHAT_MODEL="openai/own", LITELLM_CHAT_MODEL_MAP="{")["LLM"]
+    assert found.state == "FAIL" and "LITELLM_CHAT_MODEL_MAP" in found.finding
+    found = checks(tmp_path, CHAT_MODEL="openai/own", DS_PROMPTS=tmp_path / "none")["LLM"]
+    assert found.state == "FAIL" and "DS_PROMPTS" in found.finding
+    assert not started.requests
 
 
 def test_an_interpreter_that_cannot_run_programs_fails(tmp_path: Path) -> None:
