@@ -135,12 +135,13 @@ class Screen:
         out(Text.assemble(("Ended: ", "bold"), journal.ended or "not yet"))
         out(Text("\nWhat next:", style="bold"))
         more = journal.rounds + 5
+        llm = "an LLM researcher: set CHAT_MODEL and its key, see the README"
         for what, command in (
             ("grade it", f"mle_summary grade {here}"),
             ("go on", f"python -m rdagent.{self._command} --resume {here} --loop-n {more}"),
             ("new rows", f"rdagent predict {here} --data FOLDER"),
             ("your own data", "set DS_LOCAL_DATA_PATH to the folder that holds your competitions"),
-            ("what else", "" if self._spent else "an LLM researcher: set CHAT_MODEL and its key"),
+            ("what else", "" if self._spent else llm),
         ):
             if command:
                 out(Text(f"  {what:14} {command}"))
