@@ -1,207 +1,251 @@
-"""What a pickle holds, read without unpickling it.
+"""What a pickle holds, found out without running any of it.
 
-Unpickling runs whatever code the file names. This reader imports and calls nothing: classes and
-functions stay names (`Thing`), and only plain containers are ever built. It reads torch's,
-joblib's and Python's own pickles.
+Unpickling calls whatever the file names. Here every name becomes an inert `Thing` that keeps
+what it was given, so nothing is imported, called or built; arrays are passed over.
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
 import math
-import pickletools
-import re
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+import pickle
+import time
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
 
-MOST_BYTES = 64 * 2**20
-"""What is read of one pickle; arrays that joblib wrote beside it are skipped, not read."""
-_MOST_PARTS = 500_000
-_VALUES = ("INT", "LONG", "FLOAT", "STRING", "UNICODE", "BIN", "SHORT_BIN", "BYTEARRAY")
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_EMPTY = {"EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict}
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_DICTS = ("collections.OrderedDict", "collections.defaultdict", "builtins.dict")
-_DTYPE = re.compile(r"[<>|=]?([a-zA-Z])(\d*)")
+LOOKED_AT = 64 * 2**20
+"""Bytes of a file that are looked at, unpacked."""
+_SECONDS = 3.0
+_DEPTH = 16
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C
+_MAX_FOUND = 20_000
 
 
-@dataclass(eq=False)
+class Tensor(NamedTuple):
+    """An array's description."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
 class Thing:
-    """An object of a class that is not loaded, or the class or function itself."""
+    """Stands for an object of a class that is only known by name."""
 
-    name: str
-    """Module and name, such as `torch._utils._rebuild_tensor_v2`."""
-    args: Any = ()
-    state: Any = None
-    items: dict[Any, Any] = field(default_factory=dict)
+    module = name = ""
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Thing:
+        self = super().__new__(cls)
+        self.args, self.state, self.children = args, None, {}
+        return self
 
-class Pickle:
-    """One pickle in an open file; `load` gives its content, `names` what it would have loaded."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = _Bounded(file, MOST_BYTES)
-        self.names: list[str] = []
-        self._left = _MOST_PARTS
-        self._stack: list[Any] = []
-        self._marked: list[list[Any]] = []
-        self._memo: dict[int, Any] = {}
+    args: tuple[Any, ...]
+    state: Any
+    children: dict[Any, Any]
 
-    def load(self) -> Any:
-        """The next pickle of the file. Raises ValueError and others where it is broken."""
-        self._stack, self._marked, self._memo = [], [], {}
-        for operation, argument, _ in pickletools.genops(self._file):  # type: ignore[arg-type]
-            self._left -= 1
-            if self._left < 0:
-                raise ValueError("too many parts")
-            if operation.name == "STOP":
-                break
-            self._step(operation.name, argument)
-        return self._stack.pop()
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
 
-    def _step(self, name: str, argument: Any) -> None:
-        stack = self._stack
-        if name in _CONSTANTS:
-            stack.append(_CONSTANTS[name])
-        elif name in _EMPTY:
-            stack.append(_EMPTY[name]())
-        elif name in _TUPLES:
-            stack[-_TUPLES[name] :] = [tuple(stack[-_TUPLES[name] :])]
-        elif name == "MARK":
-            self._marked.append(stack)
-            self._stack = []
-        elif name in ("TUPLE", "LIST", "FROZENSET", "DICT"):
-            found = self._since_mark()
-            self._stack.append(tuple(found) if name == "TUPLE" else found)
-            if name == "DICT":
-                self._stack[-1] = {}
-                self._set(found)
-        elif name in ("APPEND", "APPENDS", "ADDITEMS", "SETITEM", "SETITEMS"):
-            self._fill(name)
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(self._memo[argument])
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            self._memo[len(self._memo) if argument is None else argument] = stack[-1]
-        elif name.startswith(_VALUES) and not name.endswith("PERSID"):
-            stack.append(argument)
-        else:
-            self._make(name, argument)
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.children[key] = value
 
-    def _fill(self, name: str) -> None:
-        """Put what lies on the stack into the container below it."""
-        single = {"APPEND": 1, "SETITEM": 2}.get(name)
-        if single:
-            found = self._stack[-single:]
-            del self._stack[-single:]
-        else:
-            found = self._since_mark()
-        if name.startswith("SET"):
-            self._set(found)
-        elif isinstance(self._stack[-1], list):
-            self._stack[-1].extend(found)
-        else:  # a class of its own that is a list
-            self._set([x for pair in enumerate(found) for x in pair])
+    def append(self, value: Any) -> None:
+        self.children[len(self.children)] = value
 
-    def _set(self, found: list[Any]) -> None:
-        target = self._stack[-1]
-        items = target.items if isinstance(target, Thing) else target
-        for key, value in zip(found[::2], found[1::2], strict=True):
-            # The hash of nested tuples may take for ever.
-            plain = key is None or isinstance(key, (str, int, float, bytes))
-            items[key if plain else f"#{len(items)}"] = value
-
-    def _make(self, name: str, argument: Any) -> None:
-        """Objects: what would be loaded or called is noted by name."""
-        stack = self._stack
-        if name == "GLOBAL":
-            stack.append(self._named(*argument.split(" ", 1)))
-        elif name == "STACK_GLOBAL":
-            module, attribute = stack[-2:]
-            stack[-2:] = [self._named(module, attribute)]
-        elif name in ("REDUCE", "NEWOBJ", "NEWOBJ_EX"):
-            taken = 3 if name == "NEWOBJ_EX" else 2
-            called, args = stack[-taken:][:2]
-            stack[-taken:] = [_called(called, args)]
-        elif name in ("OBJ", "INST"):
-            found = self._since_mark()
-            called = found.pop(0) if name == "OBJ" else self._named(*argument.split(" ", 1))
-            self._stack.append(_called(called, tuple(found)))
-        elif name == "BUILD":
-            state = stack.pop()
-            if isinstance(stack[-1], Thing):
-                stack[-1].state = state
-                if stack[-1].name.endswith(".NumpyArrayWrapper"):
-                    self._skip_array(state)
-        elif name in ("PERSID", "BINPERSID"):
-            stack.append(Thing("persistent", argument if name == "PERSID" else stack.pop()))
-        elif name == "POP":
-            stack.pop()
-        elif name == "POP_MARK":
-            self._since_mark()
-        elif name == "DUP":
-            stack.append(stack[-1])
-        elif name == "NEXT_BUFFER" or name.startswith("EXT"):
-            stack.append(Thing(name.lower()))
-        elif name not in ("PROTO", "FRAME", "READONLY_BUFFER"):
-            raise ValueError(f"{name} is unknown")
-
-    def _since_mark(self) -> list[Any]:
-        found, self._stack = self._stack, self._marked.pop()
-        return found
-
-    def _named(self, module: Any, attribute: Any) -> Thing:
-        name = f"{module}.{attribute}"[:200]
-        self.names.append(name)
-        return Thing(name)
-
-    def _skip_array(self, state: Any) -> None:
-        """joblib writes an array's numbers after its description; those are stepped over."""
-        letter, size = dtype_of(state["dtype"])
-        if letter == "O":
-            inner = (self._stack, self._marked, self._memo)
-            self.load()
-            self._stack, self._marked, self._memo = inner
-            return
-        if state.get("numpy_array_alignment_bytes") is not None:
-            self._file.skip(self._file.read(1)[0])
-        self._file.skip(math.prod(map(int, state["shape"])) * size)
+    def extend(self, values: list[Any]) -> None:
+        for value in values:
+            self.append(value)
 
 
-def dtype_of(value: Any) -> tuple[str, int]:
-    """Letter and bytes of a `numpy.dtype`. Raises ValueError where `value` is none."""
-    if isinstance(value, Thing) and value.name == "numpy.dtype" and value.args:
-        match = _DTYPE.fullmatch(str(value.args[0]))
-        if match:
-            return match[1], int(match[2] or 1) * (4 if match[1] == "U" else 1)
-    raise ValueError("no dtype")
+class Contents(NamedTuple):
+    """What a pickle holds: the class or the keys of the whole, and its tensors by name."""
+
+    kind: str
+    tensors: dict[str, Tensor]
 
 
-def _called(called: Any, args: Any) -> Any:
-    if not isinstance(called, Thing):
-        return Thing("unknown")
-    first = args[0] if isinstance(args, tuple) and args else None
-    if called.name == "copy_reg._reconstructor" and isinstance(first, Thing):
-        return Thing(first.name)
-    return {} if called.name in _DICTS else Thing(called.name, args)
+def read_pickle(data: bytes) -> Contents:
+    """Raises an exception of any kind for what is no pickle, or is cut off."""
+    file = _Timed(data)
+    value = _Reader(file).load()
+    if value == _TORCH_MAGIC:  # torch before 1.6: magic number, version, system, object
+        for _ in range(3):
+            value = _Reader(file).load()
+    found: dict[str, Tensor] = {}
+    _walk(value, "", found, set(), 0)
+    return Contents(_kind(value), found)
 
 
-class _Bounded:
-    """A file of which no more than so many bytes are read, whatever lengths it claims."""
+def unpacked(path: Path) -> bytes:
+    """The first bytes of a file, decompressed where joblib compressed it."""
+    with path.open("rb") as file:
+        magic = file.read(6)
+        file.seek(0)
+        if magic[:1] == b"\x78":
+            return zlib.decompressobj().decompress(file.read(LOOKED_AT), LOOKED_AT)
+        for start, library in (
+            (b"\x1f\x8b", gzip),
+            (b"BZ", bz2),
+            (b"\xfd7zXZ", lzma),
+            (b"]\0\0", lzma),
+        ):
+            if magic.startswith(start):
+                with library.open(path) as packed:  # type: ignore[attr-defined]
+                    return bytes(packed.read(LOOKED_AT))
+        return file.read(LOOKED_AT)
 
-    def __init__(self, file: BinaryIO, most: int) -> None:
-        self._file, self._left = file, most
 
-    def read(self, size: int) -> bytes:
-        self._left -= size
-        if size < 0 or self._left < 0:
-            raise ValueError("it is too large")
-        return self._file.read(size)
+class _Timed(io.BytesIO):
+    """Stops being read after some seconds: a pickle may be long."""
 
-    def readline(self) -> bytes:
-        line = self._file.readline(self._left + 1)
-        self._left -= len(line)
-        if self._left < 0:
-            raise ValueError("it is too large")
-        return line
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.ends = time.monotonic() + _SECONDS
 
-    def skip(self, size: int) -> None:
-        self._file.seek(size, 1)
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.monotonic() > self.ends:
+            raise TimeoutError
+        return super().read(size)
+
+
+# The library's own Python version: its subclasses may step over joblib's raw arrays.
+class _Reader(pickle._Unpickler):  # type: ignore[misc,name-defined]
+    def __init__(self, file: _Timed) -> None:
+        super().__init__(file)
+        self.source = file
+        self.dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+        self.dispatch[pickle.BUILD[0]] = _Reader.load_build
+
+    def find_class(self, module: str, name: str) -> Any:
+        return type(str(name)[:100], (Thing,), {"module": str(module), "name": str(name)})
+
+    def get_extension(self, code: int) -> Any:
+        raise pickle.UnpicklingError("extension codes name real classes")
+
+    def persistent_load(self, pid: Any) -> Any:
+        return pid
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        instance = self.stack[-1]
+        if not isinstance(instance, Thing):
+            raise pickle.UnpicklingError("state for what has none")
+        instance.state = state
+        if instance.name.endswith("NumpyArrayWrapper"):
+            self.stack[-1] = self._pass_over(state)
+
+    def _pass_over(self, wrapper: dict[str, Any]) -> Any:
+        """An array's bytes stand right behind joblib's wrapper of it."""
+        dtype = _dtype(wrapper["dtype"])
+        shape = tuple(int(n) for n in wrapper["shape"])
+        if dtype == "object":
+            return _Reader(self.source).load()
+        if wrapper.get("numpy_array_alignment_bytes") is not None:
+            self.source.seek(self.source.read(1)[0], io.SEEK_CUR)
+        self.source.seek(math.prod(shape) * _item_size(wrapper["dtype"]), io.SEEK_CUR)
+        return Tensor(shape, dtype)
+
+
+def _walk(value: Any, name: str, found: dict[str, Tensor], seen: set[int], depth: int) -> None:
+    tensor = value if isinstance(value, Tensor) else _tensor(value)
+    if tensor:
+        found[name] = tensor
+    if tensor or depth > _DEPTH or id(value) in seen or len(found) >= _MAX_FOUND:
+        return
+    children: Any = ()
+    if isinstance(value, Thing):
+        children = [*value.children.items()]
+        if isinstance(value.state, dict) and value.name != "OrderedDict":
+            # What begins with _ is the library's own (an optimizer's averages), but for modules.
+            children += [x for x in value.state.items() if _public(x[0])]
+    elif isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, list | tuple):
+        children = [_step(i, x) for i, x in enumerate(value)]
+    else:
+        return
+    seen.add(id(value))
+    for key, child in children:
+        inner = isinstance(value, Thing) and key in _MODULE
+        part = "" if inner else str(key)[:80]  # as `state_dict` would name it
+        _walk(child, ".".join(x for x in (name, part) if x), found, seen, depth + 1)
+
+
+_MODULE = ("_parameters", "_modules", "_buffers")
+"""Where a torch module keeps what it holds."""
+
+
+def _public(key: Any) -> bool:
+    return key in _MODULE or not str(key).startswith("_")
+
+
+def _step(i: int, value: Any) -> tuple[Any, Any]:
+    """A pipeline's (name, step) goes by its name."""
+    named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str)
+    return value if named and isinstance(value[1], Thing) else (i, value)
+
+
+def _tensor(value: Any) -> Tensor | None:
+    if not isinstance(value, Thing):
+        return None
+    args, state = value.args, value.state
+    if value.name in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
+        return args[0] if isinstance(args[0], Tensor) else _tensor(args[0])
+    if value.name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"):
+        kind = args[6] if value.name.endswith("v3") else args[0][1]
+        name = str(getattr(kind, "name", kind)).removesuffix("Storage").lower()
+        dtype = _STORAGES.get(name, name)
+        return Tensor(tuple(int(n) for n in args[2]), dtype)
+    if value.name == "_reconstruct" and isinstance(state, tuple) and len(state) == 5:
+        return Tensor(tuple(int(n) for n in state[1]), _dtype(state[2]))
+    return None
+
+
+_STORAGES = {
+    "float": "float32", "double": "float64", "half": "float16", "long": "int64", "int": "int32",
+    "short": "int16", "char": "int8", "byte": "uint8",
+}  # fmt: skip
+_DTYPES = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
+
+
+def _dtype(thing: Any) -> str:
+    """`f8` of a pickled numpy.dtype -> float64."""
+    code = str(thing.args[0])
+    if code[:1] in _DTYPES and code[1:].isdigit():
+        return f"{_DTYPES[code[0]]}{8 * int(code[1:])}"
+    names = {"b1": "bool", "O8": "object", "O": "object"}
+    return names.get(code, "record" if code.startswith("V") else code)
+
+
+def _item_size(thing: Any) -> int:
+    code = str(thing.args[0])
+    return int(code[1:]) * (4 if code.startswith("U") else 1)
+
+
+def _kind(value: Any) -> str:
+    """The class by its whole name, a pipeline's steps, or a dict's keys and plain values."""
+    if isinstance(value, Thing) and value.name != "OrderedDict":
+        state = value.state if isinstance(value.state, dict) else {}
+        steps = [_entry(*_step(i, x)) for i, x in enumerate(state.get("steps") or [])]
+        return f"{value.module}.{value.name}" + (f" of {', '.join(steps[:8])}" if steps else "")
+    entries = value.children if isinstance(value, Thing) else value
+    if not isinstance(entries, dict):
+        return type(value).__name__
+    shown = [_entry(key, entries[key]) for key in [*entries][:12]]
+    if all(isinstance(x, Tensor) or _tensor(x) for x in entries.values()):
+        return "state dict"
+    return "dict with " + ", ".join(shown) + (", ..." if len(entries) > 12 else "")
+
+
+def _entry(key: Any, value: Any) -> str:
+    if isinstance(value, bool | int | float | str) or value is None:
+        return f"{str(key)[:40]} = {repr(value)[:40]}"
+    if isinstance(value, Thing) and value.name != "OrderedDict" and not _tensor(value):
+        return f"{str(key)[:40]} ({value.name})"
+    return str(key)[:40]

@@ -1,175 +1,336 @@
-"""The files of `prev_model/models` for a prompt: sizes, and the tensors in them."""
+"""The weights below prev_model/models, listed for a prompt: names, shapes, sizes.
+
+Nothing is unpickled and no library is asked to load anything: only headers are read.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections import Counter
-from functools import lru_cache
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from rdagent.competition.contents import Contents, Tensor, read_contents
+from rdagent.competition.pickles import LOOKED_AT, Contents, Tensor, read_pickle, unpacked
+from rdagent.records import Competition
 
-if TYPE_CHECKING:
-    from rdagent.records import Competition
-
-_SHOWN = 8
-"""Numbers of a run that does not go up by one, spelt out."""
-_NUMBER = r"(\d+(?:(?:,|\.\.\.)\d+)*)"
-"""A number in a name, or a run of them that was put together before."""
-_OPTIMIZER = re.compile(r"(optim|scheduler|lr_sched)", re.IGNORECASE)
+_MAX_FILES = 12
+_MAX_TEXT = 20 * 2**20
+_KINDS = {
+    ".h5": "HDF5", ".hdf5": "HDF5", ".keras": "Keras archive", ".onnx": "ONNX",
+    ".cbm": "CatBoost", ".ubj": "XGBoost", ".gguf": "GGUF",
+}  # fmt: skip
+_NAMED = re.compile(rb"(?:sklearn|lightgbm|xgboost|catboost|torch)(?:\.\w+){0,6}")
 
 
 def list_weights(c: Competition, limit: int = 1500) -> str:
-    """Each file below prev_model/models, the latest checkpoint first, in at most `limit` chars.
+    """Each file below prev_model/models, the latest checkpoint first, at most `limit` characters.
 
-    Nothing is unpickled, no library is loaded, and of large files only the description is read.
-    A file that cannot be read is listed as unreadable. Empty where there is no previous model.
+    Paths are relative to prev_model. Empty where there is no previous model.
     """
     if c.prev_model is None:
         return ""
-    home, checkpoint = c.prev_model.path, c.prev_model.checkpoint
-    latest: list[Path] = []
-    others: list[Path] = []
-    for path in sorted((home / "models").rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            inside = path == home / checkpoint or path.is_relative_to(home / checkpoint)
-            (latest if inside else others).append(path)
-    heads: list[str] = []
-    details: list[str] = []
-    left = limit
-    files = [*latest, *others]
-    for n, path in enumerate(files):
-        found = _look(str(path), *_stamp(path))
-        mark = " (latest checkpoint)" if path in latest else ""
-        head = f"{_plain(str(path.relative_to(home)))}{mark}, {found[0]}"
-        rest = f"... and {len(files) - n} more files"
-        if len(head) + 1 > (left if not heads else left - limit // 2 - len(rest)):
-            heads.append(rest)
-            details.append("")
-            break
-        heads.append(head)
-        details.append(found[1])
-        left -= len(head) + 1
-    return _join(heads, details, limit)
+    home, latest = c.prev_model.path, c.prev_model.path / c.prev_model.checkpoint
+    files = [p for p in sorted((home / "models").rglob("*")) if p.is_file()]
+    if latest.is_file() and latest not in files:
+        files.append(latest)
+    files = [p for p in files if "__pycache__" not in p.parts and not p.name.startswith(".")]
+    files.sort(key=lambda p: not p.is_relative_to(latest))
+    heads, bodies = [], []
+    for path in files[:_MAX_FILES]:
+        mark = ", latest checkpoint" if path.is_relative_to(latest) else ""
+        kind, tensors = _contents(path)
+        body = _listed(tensors)
+        if body and body in bodies:
+            kind, body = f"{kind}, the same tensors as above", []
+        name = str(path.relative_to(home))
+        heads.append(_plain(f"{name[-120:]} ({_size(path)}{mark}): {kind}", 400))
+        bodies.append(body)
+    if len(files) > _MAX_FILES:
+        heads.append(f"and {len(files) - _MAX_FILES} more files")
+        bodies.append([])
+    return _fitted(heads, bodies, limit)
 
 
-def _join(heads: list[str], details: list[str], limit: int) -> str:
-    """What is in the files as far as there is room, the first ones first."""
-    left = limit - sum(len(x) + 1 for x in heads)
+def _contents(path: Path) -> Contents:
+    """What one file holds; never an exception."""
+    if path.suffix.lower() in _KINDS:
+        return Contents(f"{_KINDS[path.suffix.lower()]} (not looked into)", {})
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+        for fits, read in _READERS:
+            if fits(path, start):
+                kind, tensors = read(path)
+                total = sum(math.prod(x.shape) for x in tensors.values())
+                count = f", {len(tensors)} tensors, {total:,} values" if tensors else ""
+                return Contents(kind + count, tensors)
+        return Contents("unknown format", {})
+    except Exception:  # broken or hostile files fail in any way: pickles, zips, headers
+        return Contents("unreadable", {})
+
+
+def _safetensors(path: Path) -> Contents:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(min(size, _MAX_TEXT)))
+    found = {
+        name: Tensor(tuple(int(n) for n in entry["shape"]), str(entry["dtype"]).lower())
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+    return Contents("safetensors", found)
+
+
+def _numpy(path: Path) -> Contents:
+    with path.open("rb") as file:
+        return Contents("numpy array", {"array": _array_header(file)})
+
+
+def _array_header(file: Any) -> Tensor:
+    from numpy.lib import format as npy
+
+    version = npy.read_magic(file)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return Tensor(tuple(shape), str(dtype))
+
+
+def _archive(path: Path) -> Contents:
+    """torch's zip: one pickle that names the tensors; numpy's: one file an array."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        arrays = [name for name in names if name.endswith(".npy")]
+        if arrays:
+            found = {}
+            for name in arrays[:5000]:
+                with archive.open(name) as file:
+                    found[name.removesuffix(".npy")] = _array_header(file)
+            return Contents("numpy archive", found)
+        data = [name for name in names if name.split("/")[-1] == "data.pkl"]
+        if not data:
+            return Contents("zip archive", {})
+        with archive.open(data[0]) as file:
+            kind, tensors = read_pickle(file.read(LOOKED_AT))
+    return Contents(f"torch {kind}", tensors)
+
+
+def _pickle(path: Path) -> Contents:
+    data = unpacked(path)
+    try:
+        kind, tensors = read_pickle(data)
+        return Contents(f"pickle of {kind}", tensors)
+    except Exception:  # cut off, or of a kind that cannot be followed: its names stand in it
+        names = dict.fromkeys(x.decode() for x in _NAMED.findall(data[: 4 * 2**20]))
+        if not names:
+            raise
+        return Contents("pickle that names " + ", ".join([*names][:8]), {})
+
+
+def _text(path: Path) -> Contents:
+    with path.open("rb") as file:
+        text = file.read(_MAX_TEXT).decode("utf-8", "replace")
+    first = text.split("\n", 1)[0].strip()
+    if first == "tree":  # LightGBM
+        head = dict(x.split("=", 1) for x in text[:100_000].split("\n")[1:40] if "=" in x)
+        trees = text.count("\nTree=")
+        keys = ("objective", "num_class", "max_feature_idx")
+        said = ", ".join(f"{key} {head[key][:60]}" for key in keys if key in head)
+        return Contents(f"LightGBM text, {trees} trees, {said}", {})
+    if first.startswith("{"):
+        return Contents(_json(text), {})
+    return Contents(f"text that begins {first[:80]!r}", {})
+
+
+def _json(text: str) -> str:
+    value = json.loads(text)
+    learner = value.get("learner")
+    if not isinstance(learner, dict):
+        return f"JSON {json.dumps(value)[:200]}"
+    about = learner.get("learner_model_param", {})
+    trees = learner.get("gradient_booster", {}).get("model", {}).get("trees", [])
+    objective = learner.get("objective", {}).get("name", "?")
+    return (
+        f"XGBoost JSON, {len(trees)} trees, objective {objective}, "
+        f"num_class {about.get('num_class', '?')}, num_feature {about.get('num_feature', '?')}"
+    )
+
+
+_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_PACKED = (b"\x80", *_ZLIB, b"\x1f\x8b", b"BZh", b"\xfd7z", b"]\0\0")
+_READERS:
+            if fits(path, start):
+                kind, tensors = read(path)
+                total = sum(math.prod(x.shape) for x in tensors.values())
+                count = f", {len(tensors)} tensors, {total:,} values" if tensors else ""
+                return Contents(kind + count, tensors)
+        return Contents("unknown format", {})
+    except Exception:  # broken or hostile files fail in any way: pickles, zips, headers
+        return Contents("unreadable", {})
+
+
+def _safetensors(path: Path) -> Contents:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(min(size, _MAX_TEXT)))
+    found = {
+        name: Tensor(tuple(int(n) for n in entry["shape"]), str(entry["dtype"]).lower())
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+    return Contents("safetensors", found)
+
+
+def _numpy(path: Path) -> Contents:
+    with path.open("rb") as file:
+        return Contents("numpy array", {"array": _array_header(file)})
+
+
+def _array_header(file: Any) -> Tensor:
+    from numpy.lib import format as npy
+
+    version = npy.read_magic(file)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return Tensor(tuple(shape), str(dtype))
+
+
+def _archive(path: Path) -> Contents:
+    """torch's zip: one pickle that names the tensors; numpy's: one file an array."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        arrays = [name for name in names if name.endswith(".npy")]
+        if arrays:
+            found = {}
+            for name in arrays[:5000]:
+                with archive.open(name) as file:
+                    found[name.removesuffix(".npy")] = _array_header(file)
+            return Contents("numpy archive", found)
+        data = [name for name in names if name.split("/")[-1] == "data.pkl"]
+        if not data:
+            return Contents("zip archive", {})
+        with archive.open(data[0]) as file:
+            kind, tensors = read_pickle(file.read(LOOKED_AT))
+    return Contents(f"torch {kind}", tensors)
+
+
+def _pickle(path: Path) -> Contents:
+    data = unpacked(path)
+    try:
+        kind, tensors = read_pickle(data)
+        return Contents(f"pickle of {kind}", tensors)
+    except Exception:  # cut off, or of a kind that cannot be followed: its names stand in it
+        names = dict.fromkeys(x.decode() for x in _NAMED.findall(data[: 4 * 2**20]))
+        if not names:
+            raise
+        return Contents("pickle that names " + ", ".join([*names][:8]), {})
+
+
+def _text(path: Path) -> Contents:
+    with path.open("rb") as file:
+        text = file.read(_MAX_TEXT).decode("utf-8", "replace")
+    first = text.split("\n", 1)[0].strip()
+    if first == "tree":  # LightGBM
+        head = dict(x.split("=", 1) for x in text[:100_000].split("\n")[1:40] if "=" in x)
+        trees = text.count("\nTree=")
+        keys = ("objective", "num_class", "max_feature_idx")
+        said = ", ".join(f"{key} {head[key][:60]}" for key in keys if key in head)
+        return Contents(f"LightGBM text, {trees} trees, {said}", {})
+    if first.startswith("{"):
+        return Contents(_json(text), {})
+    return Contents(f"text that begins {first[:80]!r}", {})
+
+
+def _json(text: str) -> str:
+    value = json.loads(text)
+    learner = value.get("learner")
+    if not isinstance(learner, dict):
+        return f"JSON {json.dumps(value)[:200]}"
+    about = learner.get("learner_model_param", {})
+    trees = learner.get("gradient_booster", {}).get("model", {}).get("trees", [])
+    objective = learner.get("objective", {}).get("name", "?")
+    return (
+        f"XGBoost JSON, {len(trees)} trees, objective {objective}, "
+        f"num_class {about.get('num_class', '?')}, num_feature {about.get('num_feature', '?')}"
+    )
+
+
+_PACKED = (
+    b"\x80",
+    b"\x78\x01",
+    b"\x78\x5e",
+    b"\x78\x9c",
+    b"\x78\xda",
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7z",
+    b"]\0\0",
+)
+_READERS: tuple[tuple[Callable[[Path, bytes], bool], Callable[[Path], Contents]], ...] = (
+    (lambda path, _: path.suffix.lower() == ".safetensors", _safetensors),
+    (lambda _, start: start.startswith(b"\x93NUMPY"), _numpy),
+    (lambda _, start: start.startswith(b"PK"), _archive),
+    (lambda _, start: start.startswith(_PACKED), _pickle),
+    (lambda path, start: path.suffix.lower() in (".txt", ".json", ".model", ".md", ".yaml")
+     and b"\0" not in start, _text),
+)  # fmt: skip
+
+
+def _listed(tensors: dict[str, Tensor]) -> list[str]:
+    """A line a tensor; `layer.0.weight` to `layer.11.weight` of one shape are one line."""
+    runs: dict[tuple[str, Tensor], list[list[int]]] = {}
+    for name, tensor in tensors.items():
+        name = name.replace("#", "_")
+        numbers = [int(x[:9]) for x in re.findall(r"\d+", name)]
+        runs.setdefault((re.sub(r"\d+", "#", name), tensor), []).append(numbers)
     lines = []
-    for head, detail in zip(heads, details, strict=True):
-        text = _cut(detail, left - 3)
-        lines.append(f"{head}: {text}" if text else head)
-        left -= len(text) + 2 if text else 0
-    return "\n".join(lines)[:limit]
+    for (name, tensor), rows in runs.items():
+        spans = [_span(x) for x in zip(*rows, strict=True)]
+        shown = "".join(a + b for a, b in zip(name.split("#"), [*spans, ""], strict=False))
+        count = f" ({len(rows)} of them)" if len(rows) > 1 else ""
+        lines.append(_plain(f"  {shown} {tensor.dtype} {[*tensor.shape]}{count}", 160))
+    return lines
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        about = path.stat()
-    except OSError:
-        return 0, 0
-    return about.st_size, about.st_mtime_ns
+def _span(numbers: tuple[int, ...]) -> str:
+    first, last = min(numbers), max(numbers)
+    return str(first) if first == last else f"{first}-{last}"
 
 
-@lru_cache(maxsize=64)
-def _look(path: str, size: int, _time: int) -> tuple[str, str]:
-    """Size and kind of a file, and what is in it."""
-    try:
-        found = read_contents(Path(path))
-    except Exception:  # whatever a broken file does to its reader
-        return f"{_size(size)}, unreadable", ""
-    return _plain(f"{_size(size)}, {_kind(found)}"), _plain(_inside(found))
+def _fitted(heads: list[str], bodies: list[list[str]], limit: int) -> str:
+    """Every file's first line before any tensor, tensors in order while they fit."""
+    shown: list[list[str]] = []
+    left = limit + 1
+    for head in heads:
+        if len(head) + 1 > left:
+            break
+        shown.append([head])
+        left -= len(head) + 1
+    for lines, body in zip(shown, bodies, strict=False):
+        for i, line in enumerate(body):
+            more = f"  and {len(body) - i} more lines of tensors"
+            if len(line) + len(more) + 2 > left:
+                if len(more) + 1 <= left:
+                    lines.append(more)
+                    left -= len(more) + 1
+                break
+            lines.append(line)
+            left -= len(line) + 1
+    return "\n".join(line for lines in shown for line in lines)
 
 
-def _kind(found: Contents) -> str:
-    classes = [
-        f"{path}: {name}" if path else name
-        for path, name in found.classes.items()
-        if not _OPTIMIZER.match(path) and path.count(".") < 2
-    ][:6]
-    kind = f"{found.kind} of {', '.join(classes)}" if classes else found.kind
-    return kind[:250]
+def _plain(text: str, limit: int) -> str:
+    """One line of printable characters."""
+    text = "".join(x if x.isprintable() else " " for x in text)
+    return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 
-def _inside(found: Contents) -> str:
-    """`name (shape)`, the commonest dtype once, then values."""
-    tensors = [x for x in found.tensors if not _OPTIMIZER.match(x.name)]
-    values = [f"{k}={v}" for k, v in found.values.items() if not _OPTIMIZER.match(k)]
-    parts = []
-    if tensors:
-        usual = Counter(x.dtype for x in tensors).most_common(1)[0][0]
-        numbers = sum(math.prod(x.shape) for x in tensors)
-        parts.append(
-            f"{len(tensors)} tensor{'s' * (len(tensors) > 1)} of {numbers:,} numbers, {usual}"
-        )
-        parts += [
-            f"{x.name} {_shape(x.shape)}{'' if x.dtype == usual else ' ' + x.dtype}"
-            for x in collapse(tensors)
-        ]
-    if len(tensors) < len(found.tensors):
-        values.insert(0, "the optimizer's state")
-    return "; ".join(parts + values)
-
-
-def collapse(tensors: list[Tensor]) -> list[Tensor]:
-    """Runs such as layers.0.weight to layers.11.weight of one shape as `layers.0...11.weight`."""
-    most = max((len(re.findall(r"\d+", x.name)) for x in tensors), default=0)
-    for place in range(min(most, 4)):
-        groups: dict[tuple[str, ...], list[tuple[str, Tensor]]] = {}
-        for tensor in tensors:
-            words = re.split(_NUMBER, tensor.name)
-            number = words[2 * place + 1] if len(words) > 2 * place + 1 else ""
-            if number:
-                words[2 * place + 1] = "\0"
-            key = ("".join(words), str(tensor.shape), tensor.dtype)
-            groups.setdefault(key, []).append((number, tensor))
-        merged: dict[int, Tensor | None] = {}
-        for (name, *_), group in groups.items():
-            if text := _run([number for number, _ in group]):
-                first = group[0][1]
-                merged |= {id(tensor): None for _, tensor in group}
-                merged[id(first)] = first._replace(name=name.replace("\0", text))
-        kept = [merged.get(id(tensor), tensor) for tensor in tensors]
-        tensors = [tensor for tensor in kept if tensor]
-    return tensors
-
-
-def _run(numbers: list[str]) -> str:
-    """`0...11` for three numbers or more, `0,3,6` for a few with gaps, nothing otherwise."""
-    if len(numbers) < 3 or not all(x.isdigit() for x in numbers):
-        return ""
-    values = sorted(map(int, numbers))
-    if values == list(range(values[0], values[0] + len(values))):
-        return f"{values[0]}...{values[-1]}"
-    return ",".join(map(str, values)) if len(values) <= _SHOWN else ""
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return f"({', '.join(map(str, shape))})"
-
-
-def _size(size: int) -> str:
-    for unit, of in (("GB", 2**30), ("MB", 2**20), ("KB", 2**10)):
-        if size >= of:
-            return f"{size / of:.1f} {unit}"
-    return f"{size} bytes"
-
-
-def _cut(text: str, room: int) -> str:
-    """The first parts that fit, and how many do not."""
-    if len(text) <= room:
-        return text
-    parts = text.split("; ")
-    for shown in range(len(parts) - 1, 0, -1):
-        short = f"{'; '.join(parts[:shown])}; ... {len(parts) - shown} more"
-        if len(short) <= room:
-            return short
-    return ""
-
-
-def _plain(text: str) -> str:
-    """Names come from the file: one line, nothing that a terminal or a prompt would act on."""
-    return "".join(x if x.isprintable() else "?" for x in text)
+def _size(path: Path) -> str:
+    size = float(path.stat().st_size)
+    for unit in ("bytes", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
