@@ -58,7 +58,7 @@ def test_the_examples_models_are_listed() -> None:
 
 
 def test_a_large_model_fits_and_repeated_layers_are_one_line(tmp_path: Path) -> None:
-    tensors = {}
+    tensors: dict[str, list[int]] = {}
     for i in range(48):
         tensors |= {f"model.layers.{i}.attn.{x}.weight": [4096, 4096] for x in "qkvo"}
         tensors |= {
