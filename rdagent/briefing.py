@@ -99,22 +99,18 @@ def _rows(context: Context) -> str:
     if not context.rows:
         return ""
     return (
-        f"\n\nThe tables above are a sample: there are {context.rows:,} labelled rows"
-        f" and {context.test_rows:,} rows to predict."
+        f"\n\nThis is what a sample shows; in all there are {context.rows:,} labelled rows and "
+        f"{context.test_rows:,} to predict."
     )
 
 
-def describe(e: Experiment) -> str:
-    """Outcome, and what the review said."""
+def describe(e: Experiment, room: int = 300) -> str:
+    """Outcome, and what the review said, in about `room` characters."""
     said = [e.feedback.reason, e.feedback.suggestion] if e.feedback and not e.warm_up else []
-    parts = [memory.outcome(e), *(memory.clip(x, 200) for x in said if x)]
+    parts = [memory.outcome(e)]
     if e.error and e.attempts:
-        last = e.attempts[-1]
-        log = last.executions[-1].log if last.executions else ""
-        parts.append(memory.clip(memory.error_of(last.error, log), 200))
-    if e.score is not None:
-        parts.append(f"{duration(e.cost.programs)} in its programs.")
-    return " ".join(parts)
+        parts.append(memory.last_error(e))
+    return memory.clip(" ".join([*parts, *(memory.clip(x, room // 2) for x in said if x)]), room)
 
 
 def source(e: Experiment) -> str:

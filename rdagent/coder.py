@@ -15,7 +15,8 @@ from rdagent.briefing import describe, runs, source, time_left
 from rdagent.competition.weights import list_weights
 from rdagent.excerpts import quote, relevant
 from rdagent.gates.leaks import scan_program
-from rdagent.llm.replies import CodeReply, apply
+from rdagent.llm.patches import apply
+from rdagent.llm.programs import CodeReply
 from rdagent.records import Program
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def write(
         contract=contract(context, desk), operator=operator, lines=LINES, time=time_left(context),
         complexity=hypothesis.plan.get("complexity", "normal"), hypothesis=hypothesis,
         plan=hypothesis.plan.get("how", ""), pitfalls=memory.pitfalls(context.experiments, 600),
-        previous=_previous(context.competition) if context.finetune and operator == "draft" else None,
+        previous=_previous(context) if operator == "draft" else None,
         parents=[
-            {"id": p.id, "statement": memory.clip(p.hypothesis.statement, 200),
+            {"id": p.id, "statement": memory.clip(p.hypothesis.statement, 120),
              "outcome": describe(p), "code": source(p)} for p in known
         ],
     )  # fmt: skip
@@ -129,8 +130,8 @@ def submission(c: Competition) -> str:
 
 
 def is_full(attempt: Attempt) -> bool:
-    """It failed after its debug run."""
-    return bool(attempt.executions) and attempt.executions[-1].kind != "debug"
+    """It failed after its debug run, which is the first fold where the data is small."""
+    return len(attempt.executions) > 1
 
 
 def _where(attempt: Attempt) -> str:
@@ -139,6 +140,8 @@ def _where(attempt: Attempt) -> str:
     last = attempt.executions[-1]
     if last.kind == "debug":
         return "on the small sample"
+    if len(attempt.executions) == 1:
+        return "in its first run"
     if attempt.problem and not last.error:
         return "when its predictions were scored"
     return f"on fold {last.fold}" if last.fold is not None else "in its run"
@@ -153,9 +156,10 @@ def _before(experiment: Experiment) -> str:
     return memory.fit(reversed(lines), 500)
 
 
-def _previous(c: Competition) -> dict[str, Any] | None:
+def _previous(context: Context) -> dict[str, Any] | None:
     """The user's model: its code, its weights, its latest checkpoint."""
-    if c.prev_model is None:
+    c = context.competition
+    if c.prev_model is None or not context.finetune:
         return None
     parts, left = [], PREVIOUS
     for name in c.prev_model.code:

@@ -94,6 +94,11 @@ class Evaluator:
         folds = [v for v in self.views.values() if v.fold is not None and v.name != "debug"]
         return sorted(folds, key=lambda v: v.fold or 0) or [self.views["full"]]
 
+    @property
+    def test_rows(self) -> int:
+        """Real rows to predict."""
+        return len(self._sources["full"]["test"][0])
+
     def execute(
         self,
         id: int,

@@ -235,6 +235,8 @@ class Agent:
             competition=self.competition,
             card=journal.card,
             train_preview=seen.path,
+            rows=len(self.evaluator.table),
+            test_rows=self.evaluator.test_rows,
             experiments=journal.finished,
             operator=operator,
             sandbox=self.sandbox,

@@ -130,7 +130,8 @@ def mended(experiments: tuple[Experiment, ...]) -> list[Mended]:
 def mended_like(experiments: tuple[Experiment, ...], error: str, limit: int) -> str:
     """The two errors most like `error`, with the change that mended each."""
     scored = [(alike(m.error, error), m.experiment, m) for m in mended(experiments)]
-    near = sorted((s for s in scored if s[0] > 0.6), key=lambda s: s[:2], reverse=True)[:2]
+    near = sorted((s for s in scored if s[0] > 0.6), key=lambda s: s[:2], reverse=True)
+    near = list({m.change: (like, n, m) for like, n, m in reversed(near)}.values())[-2:]
     share = limit // 2 - 40
     return "\n".join(
         f"{clip(m.error, share // 3)}\n{quote(cut(m.change, share * 2 // 3))}" for *_, m in near
@@ -141,13 +142,21 @@ def pitfalls(experiments: tuple[Experiment, ...], limit: int) -> str:
     """Errors of this run, each kind once, newest first; for whoever writes the next program."""
     kinds: dict[str, str] = {}
     for m in reversed(mended(experiments)):
-        added = [x[1:].strip() for x in m.change.splitlines() if x.startswith("+") and x[1:].strip()]
+        added = [x[1:].strip() for x in m.change.splitlines() if x[:1] == "+" and x[1:].strip()]
         line = f"* {clip(m.error, 130)}; mended by: {clip(' / '.join(added), 160)}"
         kinds.setdefault(signature(m.error), line)
     for e in reversed(experiments):
         if e.error and e.attempts:
-            kinds.setdefault(signature(e.error), f"* {clip(e.error, 160)}; never mended")
+            error = last_error(e)
+            kinds.setdefault(signature(error), f"* {clip(error, 160)}; never mended")
     return fit(kinds.values(), limit)
+
+
+def last_error(e: Experiment) -> str:
+    """What an experiment that failed failed of, in one line."""
+    last = e.attempts[-1] if e.attempts else None
+    log = last.executions[-1].log if last and last.executions else ""
+    return error_of((last.error if last else None) or e.error, log)
 
 
 def error_of(error: str | None, log: str) -> str:

@@ -15,17 +15,17 @@ from rdagent.evaluate import Evaluator
 from rdagent.events import AnyEvent, Budget, RunResumed, RunStarted
 from rdagent.graders.hidden import HiddenGrader
 from rdagent.journal import Journal, JournalWriter
-from rdagent.llm.client import Client
-from rdagent.llm.ledger import Ledger as CallLedger
 from rdagent.loop import HINTS, Agent
 from rdagent.playbook import Playbook
 from rdagent.players import DEFAULT_ROUNDS, Ledger, Players, totals
 from rdagent.prompts import Prompts
 from rdagent.records import Competition, Sandbox
+from rdagent.researcher import PromptedResearcher
 from rdagent.runs import RunFolder, create_run, reopen_run
 from rdagent.settings import (
     Settings,
     load_settings,
+    make_llm,
     make_policy,
     make_provider,
     make_researcher,
@@ -138,10 +138,11 @@ def run(
         given |= {"max_cost": max_cost, "max_tokens": max_tokens}
         budget = _budget(writer.journal, given, llm=provider is not None or fallback is not None)
         if provider:
-            from rdagent.researcher import PromptedResearcher
-
-            ledger = CallLedger(folder.path, max_cost=budget.max_cost, max_tokens=budget.max_tokens)
-            client = Client(provider, ledger, render=prompts.render, tell=observer.stage)
+            client = make_llm(
+                provider, folder.path, max_cost=budget.max_cost, max_tokens=budget.max_tokens,
+                tell=observer.stage, render=prompts.render,
+            )  # fmt: skip
+            ledger = client.ledger
             researcher, fallback = PromptedResearcher(client, prompts), Playbook()
         players = _players(settings, researcher, fallback, ledger)
         agent = _assemble(

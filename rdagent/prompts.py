@@ -39,7 +39,7 @@ class Prompts:
 
         try:
             return self._template(name).render(**values).strip()
-        except jinja2.UndefinedError as error:
+        except jinja2.TemplateError as error:
             if self.override and (self.override / f"{name}.md").exists():
                 raise SetupError(f"DS_PROMPTS: {name}.md: {error.message}") from error
             raise

@@ -82,11 +82,11 @@ def propose(desk: Desk, context: Context, parents: tuple[Experiment, ...]) -> Hy
         "propose", context, Proposal, check,
         operator=operator, early=context.progress < EARLY, complexity=cue,
         finetune=context.finetune, time=time_left(context),
-        hints="\n".join(f"* {memory.clip(h, 300)}" for h in context.hints)[:700],
-        history=memory.history(done, 900),
-        siblings=memory.siblings(done, tuple(p.id for p in parents), 450),
-        lessons=memory.lessons(done, 450), untried=memory.untried(done, 250),
-        parents=[_parent(p, code=operator in ("improve", "debug")) for p in parents],
+        hints="\n".join(f"* {memory.clip(h, 300)}" for h in context.hints)[:500],
+        history=memory.history(done, 800),
+        siblings=memory.siblings(done, tuple(p.id for p in parents), 400),
+        lessons=memory.lessons(done, 400), untried=memory.untried(done, 200),
+        parents=[_parent(p, 740 // (len(parents) + 1), code=operator != "merge") for p in parents],
     )  # fmt: skip
     ideas = sorted(fresh(reply), key=lambda i: i.ratings.worth, reverse=True)
     best = ideas[0]
@@ -120,10 +120,10 @@ def complexity(context: Context) -> Complexity:
     return "normal" if context.progress < 0.65 else "ambitious"
 
 
-def _parent(e: Experiment, *, code: bool) -> dict[str, object]:
+def _parent(e: Experiment, room: int, *, code: bool) -> dict[str, object]:
     return {
         "id": e.id,
-        "statement": memory.clip(e.hypothesis.statement, 200),
-        "outcome": describe(e),
+        "statement": memory.clip(e.hypothesis.statement, 120),
+        "outcome": describe(e, room),
         "code": source(e) if code else "",
     }

@@ -22,6 +22,7 @@ _MAX_DEPTH = 3
 _MAX_ANSWERS = 60
 _TAGS = r"think|thinking|thought|thoughts|reasoning|reflection|seed:think"
 _OPENING = re.compile(rf"^[ \t]*(?:<({_TAGS})>|(\[THINK\])|(◁think▷))", re.M | re.I)
+_END = re.compile(rf"</(?:{_TAGS})>|\[/THINK\]|◁/think▷", re.I)
 _CLOSING = re.compile(rf"""(?<!["'`\\?*])(?:</(?:{_TAGS})>|\[/THINK\]|◁/think▷)(?!["'`\\])""", re.I)
 _CHANNEL = re.compile(
     r"<\|channel\|>(\w+)[^<]*<\|message\|>(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)", re.S
@@ -75,7 +76,7 @@ def strip_reasoning(text: str) -> tuple[str, str]:
     kept, reasoning, position = "", [], 0
     while found := _OPENING.search(text, position, fence.start() if fence else len(text)):
         kept += text[position : found.start()]
-        closing = _CLOSING.search(text, found.end())
+        closing = _END.search(text, found.end())
         reasoning.append(text[found.end() : closing.start() if closing else len(text)])
         position = closing.end() if closing else len(text)
         if fence and fence.start() < position:  # thoughts may hold fences too
