@@ -96,7 +96,7 @@ def unpacked(path: Path) -> bytes:
             (b"]\0\0", lzma),
         ):
             if magic.startswith(start):
-                with library.open(path) as packed:  # type: ignore[attr-defined]
+                with library.open(path) as packed:
                     return bytes(packed.read(LOOKED_AT))
         return file.read(LOOKED_AT)
 
@@ -115,11 +115,14 @@ class _Timed(io.BytesIO):
 
 
 # The library's own Python version: its subclasses may step over joblib's raw arrays.
-class _Reader(pickle._Unpickler):  # type: ignore[misc,name-defined]
+_Python: Any = pickle._Unpickler
+
+
+class _Reader(_Python):  # type: ignore[misc]
     def __init__(self, file: _Timed) -> None:
         super().__init__(file)
         self.source = file
-        self.dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+        self.dispatch = dict(_Python.dispatch)
         self.dispatch[pickle.BUILD[0]] = _Reader.load_build
 
     def find_class(self, module: str, name: str) -> Any:
