@@ -16,6 +16,7 @@ COMMANDS = {
     "data_science": "play a competition from scratch",
     "finetune": "play a competition, starting from the model in prev_model/",
     "predict": "predict new rows with a run's delivered program",
+    "replay": "play a recorded run once more, in seconds",
     "mle_summary": "grade runs on test answers (grade) and print the result (show)",
     "doctor": "say what works on this machine, and how to mend what does not",
 }

@@ -19,6 +19,7 @@ from rdagent.records import (
     Operator,
     Program,
     Record,
+    Sandbox,
     Score,
 )
 
@@ -49,6 +50,8 @@ class RunStarted(Event):
     """The Competition without its paths."""
     split: dict[str, Any]
     budget: Budget
+    sandbox: Sandbox | None = None
+    """What programs found where they ran."""
 
 
 class RunResumed(Event):

@@ -280,6 +280,16 @@ def load(run: Path | str) -> Journal:
     return journal
 
 
+def read_events(run: Path) -> Iterator[AnyEvent]:
+    """The events of a run in order. Raises SetupError for a line that cannot be read."""
+    for number, line in _lines(run):
+        try:
+            yield _EVENTS.validate_json(line)
+        except ValidationError as error:
+            reason = str(error).splitlines()[0]
+            raise SetupError(f"events.jsonl line {number} cannot be read: {reason}") from None
+
+
 def find_runs(folder: Path | str) -> list[Path]:
     """Run folders at or below `folder`, by name; broken ones too, nothing inside of runs."""
     runs = []

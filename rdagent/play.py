@@ -36,6 +36,7 @@ from rdagent.views import build_views
 
 if TYPE_CHECKING:
     from rdagent.interfaces import Policy, Researcher, Runner
+    from rdagent.llm import Provider
 
 
 class Observer(Protocol):
@@ -85,6 +86,8 @@ def run(
     fallback: Researcher | None = None,
     ledger: Ledger | None = None,
     policy: Policy | None = None,
+    provider: Provider | None = None,
+    runner: Runner | None = None,
 ) -> tuple[Journal, Path]:
     """Play a competition, or go on with a run; returns its journal and its folder.
 
@@ -102,22 +105,23 @@ def run(
         researcher: plays in place of the one that the settings name.
         fallback: plays floor and warm-up where that one is an LLM, and when it is gone.
         ledger: what that one has cost.
+        policy, provider, runner: in place of those that the settings name.
 
     Raises:
         SetupError: something the user can mend; the message says what to do.
     """
     settings, observer = settings or load_settings(), observer or Silent()
-    provider = None
-    if settings.chat_model and researcher is None:
-        provider = make_provider(settings)
-        provider.warm()  # it loads while the data does
-        prompts = Prompts(settings.prompts)
+    prompts = Prompts(settings.prompts)
+    asked = None
+    if settings.chat_model and researcher is None and provider is None:
+        provider = asked = make_provider(settings)
+        asked.warm()  # it loads while the data does
     observer.stage("looking at the sandbox")
-    runner = make_runner(settings)
+    runner = runner or make_runner(settings)
     sandbox = runner.probe()  # before a run folder exists: nothing is left behind if it fails
     observer.stage("reading the data")
-    if provider:
-        provider.check(max_cost=max_cost is not None)
+    if asked:
+        asked.check(max_cost=max_cost is not None)
     if resume is not None:
         folder, known, about = reopen_run(
             settings, Path(resume), competition_id=competition, command=command
@@ -244,7 +248,8 @@ def _open(agent: Agent, budget: Budget) -> None:
         return
     split = agent.evaluator.split
     about = public(agent.competition)
-    agent.append(RunStarted(competition=about, split=split.model_dump(mode="json"), budget=budget))
+    dealt = split.model_dump(mode="json")
+    agent.append(RunStarted(competition=about, split=dealt, budget=budget, sandbox=agent.sandbox))
     for text in (*agent.competition.notes, split.reason):
         agent.note("decision", text)
     for text in split.warnings:

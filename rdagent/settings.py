@@ -175,6 +175,13 @@ def load_settings(
         raise SetupError(f"{alias}={first['input']!r} does not fit: {number}") from None
 
 
+def recorded_settings(here: Settings, then: Mapping[str, Any]) -> Settings:
+    """The settings of a recorded run (`run.json`) with the folders of this machine."""
+    known = {alias: value for alias, value in then.items() if alias in _ALIASES}
+    paths = {name: getattr(here, name) for name in _PATHS}
+    return Settings.model_validate({k: v for k, v in known.items() if v is not None} | paths)
+
+
 def misspelt(
     environment: Mapping[str, str] | None = None, dotenv: Path = Path(".env")
 ) -> list[str]:

@@ -6,23 +6,17 @@ names stand in them in plain text. The program itself loads it, inside the sandb
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import pickletools
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rdagent.competition.pickles import unpacked
 from rdagent.playbook.module_code import Extracted, extract
 from rdagent.records import Record
 
 if TYPE_CHECKING:
     from rdagent.records import Competition
-
-LOOKED_AT = 64 * 2**20
-"""Bytes of a checkpoint that are looked at, unpacked."""
 
 _EPOCHS = ("MLPClassifier", "MLPRegressor", "SGDClassifier", "SGDRegressor", "Perceptron",
            "PassiveAggressiveClassifier", "PassiveAggressiveRegressor", "GaussianNB",
@@ -115,23 +109,3 @@ def _kind(data: bytes) -> str:
         if operation.name in ("SHORT_BINUNICODE", "GLOBAL"):
             return "pipeline" if "sklearn.pipeline" in str(argument) else "estimator"
     return "estimator"
-
-
-def unpacked(path: Path) -> bytes:
-    """The first bytes of a file, decompressed where joblib compressed it."""
-    with path.open("rb") as file:
-        magic = file.read(6)
-    if magic.startswith(b"\x78"):
-        with path.open("rb") as file:
-            return zlib.decompressobj().decompress(file.read(LOOKED_AT), LOOKED_AT)
-    if magic.startswith(b"\x1f\x8b"):
-        with gzip.open(path) as file:
-            return file.read(LOOKED_AT)
-    if magic.startswith(b"BZ"):
-        with bz2.open(path) as file:
-            return file.read(LOOKED_AT)
-    if magic.startswith(b"\xfd7zXZ"):
-        with lzma.open(path) as file:
-            return file.read(LOOKED_AT)
-    with path.open("rb") as file:
-        return file.read(LOOKED_AT)
