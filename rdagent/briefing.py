@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = 12_000
 """Characters of the description that are shown."""
-PREVIEW = {True: 1100, False: 3000}
+PREVIEW = {True: 950, False: 3000}
 """Characters about the data with the card, and before there is one."""
 TOOLS = (
     "numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "xgboost", "catboost", "torch",

@@ -62,19 +62,41 @@ def card(e: Experiment, room: int = 110) -> str:
 
 def history(experiments: tuple[Experiment, ...], limit: int) -> str:
     """The best and the latest, best first; what is left out is counted."""
-    best = ranked(experiments)[:BEST]
-    latest = [e for e in experiments[-RECENT:] if e not in best]
-    baseline = [e for e in experiments[:1] if e not in best and e not in latest]
-    shown = fit((card(e) for e in (*best, *reversed(latest), *baseline)), limit - 60)
+    shown = fit((card(e) for e in _remembered(experiments)), limit - 60)
     failed = sum(1 for e in experiments if e.error)
     rest = f"({len(experiments)} experiments so far, {failed} failed; the best first)"
     return f"{shown}\n{rest}" if shown else rest
 
 
 def siblings(experiments: tuple[Experiment, ...], parents: tuple[int, ...], limit: int) -> str:
-    """What was already tried from the same parents (none: the drafts), newest first."""
-    mine = [e for e in experiments if e.parents == parents and e.id]
+    """What was tried from the same parents (none: the drafts), newest first, and is not among
+    what `history` shows already."""
+    shown = {e.id for e in _remembered(experiments)}
+    mine = [e for e in experiments if e.parents == parents and e.id and e.id not in shown]
     return fit((card(e, 130) for e in reversed(mine)), limit)
+
+
+def _remembered(experiments: tuple[Experiment, ...]) -> list[Experiment]:
+    best = ranked(experiments)[:BEST]
+    latest = [e for e in experiments[-RECENT:] if e not in best]
+    return [*best, *reversed(latest), *(e for e in experiments[:1] if e not in (*best, *latest))]
+
+
+def lines(experiments: tuple[Experiment, ...], limit: int) -> str:
+    """What each line learned: a draft and all that grew out of it; the best line first."""
+    root: dict[int, int] = {}
+    for e in experiments:  # parents come before their children
+        root[e.id] = root.get(e.parents[0], e.parents[0]) if e.parents else e.id
+    order = list(dict.fromkeys(root[e.id] for e in ranked(experiments) if e.id))
+    told = []
+    for first in order if len(experiments) > RECENT + BEST else ():
+        mine = [e for e in experiments if root[e.id] == first]
+        best = ranked(tuple(mine))[0]
+        learned = [e.feedback.reason for e in mine if e.feedback and e.parents]
+        what = f"; {clip(learned[-1], 110)}" if learned and learned[-1] else ""
+        value = f"{best.score.value:.5g}" if best.score else "no score"
+        told.append(f"* from {first}: {len(mine)} tries, best {value} ({best.id}){what}")
+    return fit(told, limit) if len(told) > 1 else ""
 
 
 def lessons(experiments: tuple[Experiment, ...], limit: int) -> str:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from rdagent import memory
 from rdagent.briefing import describe, source, time_left
+from rdagent.competition.weights import list_weights
 from rdagent.records import Hypothesis
 
 if TYPE_CHECKING:
@@ -81,11 +82,11 @@ def propose(desk: Desk, context: Context, parents: tuple[Experiment, ...]) -> Hy
     reply = desk.ask(
         "propose", context, Proposal, check,
         operator=operator, early=context.progress < EARLY, complexity=cue,
-        finetune=context.finetune, time=time_left(context),
+        previous=previous_model(context), time=time_left(context),
         hints="\n".join(f"* {memory.clip(h, 300)}" for h in context.hints)[:500],
-        history=memory.history(done, 800),
-        siblings=memory.siblings(done, tuple(p.id for p in parents), 400),
-        lessons=memory.lessons(done, 400), untried=memory.untried(done, 200),
+        history=memory.history(done, 750), lines=memory.lines(done, 250),
+        siblings=memory.siblings(done, tuple(p.id for p in parents), 300),
+        lessons=memory.lessons(done, 350), untried=memory.untried(done, 200),
         parents=[_parent(p, 740 // (len(parents) + 1), code=operator != "merge") for p in parents],
     )  # fmt: skip
     ideas = sorted(fresh(reply), key=lambda i: i.ratings.worth, reverse=True)
@@ -105,6 +106,14 @@ def propose(desk: Desk, context: Context, parents: tuple[Experiment, ...]) -> Hy
             "others": [memory.clip(i.statement, 200) for i in ideas[1:3]],
         },
     )
+
+
+def previous_model(context: Context) -> str:
+    """The user's model in one line; empty where there is none."""
+    c = context.competition
+    if c.prev_model is None or not context.finetune:
+        return ""
+    return memory.clip(list_weights(c, 400).replace("\n", ";"), 260)
 
 
 def complexity(context: Context) -> Complexity:
