@@ -84,10 +84,10 @@ def propose(desk: Desk, context: Context, parents: tuple[Experiment, ...]) -> Hy
         operator=operator, early=context.progress < EARLY, complexity=cue,
         previous=previous_model(context), time=time_left(context),
         hints="\n".join(f"* {memory.clip(h, 300)}" for h in context.hints)[:500],
-        history=memory.history(done, 750), lines=memory.lines(done, 250),
-        siblings=memory.siblings(done, tuple(p.id for p in parents), 300),
+        history=memory.history(done, 720), lines=memory.lines(done, 250),
+        siblings=memory.siblings(done, tuple(p.id for p in parents), 250),
         lessons=memory.lessons(done, 350), untried=memory.untried(done, 200),
-        parents=[_parent(p, 740 // (len(parents) + 1), code=operator != "merge") for p in parents],
+        parents=[_parent(p, 600 // (len(parents) + 1), code=operator != "merge") for p in parents],
     )  # fmt: skip
     ideas = sorted(fresh(reply), key=lambda i: i.ratings.worth, reverse=True)
     best = ideas[0]
