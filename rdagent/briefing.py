@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,17 @@ TOOLS = (
     "category-encoders", "imbalanced-learn", "joblib",
 )  # fmt: skip
 """Packages worth naming to whoever writes programs; the others are not shown."""
+
+NEWS = {
+    ("pandas", 3, 0): "pandas 3: text columns have dtype str, so never test dtype == object; "
+    "to_numpy() may be read-only, copy before writing",
+    ("numpy", 2, 0): "numpy 2: no np.float_, np.Inf",
+    ("scikit-learn", 1, 8): "scikit-learn: no multi_class=, squared=, base_estimator=, cv='prefit'",
+    ("lightgbm", 4, 0): "lightgbm: early stopping by callbacks only",
+    ("xgboost", 2, 1): "xgboost: early_stopping_rounds goes to the constructor",
+    ("torch", 2, 6): "torch.load reads bare weights unless weights_only=False",
+}
+"""What broke from these versions on, and models write from memory of older ones."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,16 @@ def machine(context: Context) -> str:
     s = context.sandbox
     tools = ", ".join(f"{name} {s.packages[name]}" for name in TOOLS if name in s.packages)
     gpus = f"GPU {', '.join(s.gpus)}" if s.gpus else "no GPU"
-    return f"Python {s.python} with {tools}. {s.cpus} cores, {s.memory / 2**30:.0f} GB, {gpus}."
+    news = "; ".join(
+        text for (name, *since), text in NEWS.items() if _version(s.packages.get(name)) >= since
+    )
+    machine = f"Python {s.python} with {tools}. {s.cpus} cores, {s.memory / 2**30:.0f} GB, {gpus}."
+    return f"{machine}\nMind: {news}." if news else machine
+
+
+def _version(text: str | None) -> list[int]:
+    """Major and minor version; nothing where there is none."""
+    return [int(part) for part in re.findall(r"\d+", text or "")[:2]]
 
 
 def runs(context: Context) -> str:

@@ -94,7 +94,8 @@ def tune(desk: Desk, context: Context, experiment: Experiment) -> Program | None
     changed = _check(context, code, [a.program.files["main.py"] for a in experiment.attempts])
     reply = desk.ask(
         "tune", context, TuneReply, check, contract=contract(context, desk),
-        score=memory.outcome(experiment), seconds=f"{sum(e.seconds for e in folds):.0f}",
+        score=f"{experiment.score.metric} {experiment.score.value:.5g}" if experiment.score else "",
+        seconds=f"{sum(e.seconds for e in folds):.0f}",
         timeout=f"{context.timeout:.0f}", allowed=f"{allowed:.0f}", runs=runs(context),
         output=quote(relevant(folds[-1].log if folds else "", code, 700)), code=code,
     )  # fmt: skip
@@ -108,7 +109,7 @@ def contract(context: Context, desk: Desk) -> str:
     files = [c.train_file, c.test_file, sample]
     return desk.prompts.render(
         "contract", files=", ".join(dict.fromkeys(files)), train=c.train_file, sample=sample,
-        id=c.id_column, submission=submission(c), runs=runs(context),
+        test=c.test_file, submission=submission(c), runs=runs(context),
     )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def propose(desk: Desk, context: Context, parents: tuple[Experiment, ...]) -> Hy
         "propose", context, Proposal, check,
         operator=operator, early=context.progress < EARLY, complexity=cue,
         previous=previous_model(context), time=time_left(context),
-        hints="\n".join(f"* {memory.clip(h, 300)}" for h in context.hints)[:500],
+        hints="\n".join(f"* {memory.clip(h, 300)}" for h in context.hints)[:440],
         history=memory.history(done, 720), lines=memory.lines(done, 250),
         siblings=memory.siblings(done, tuple(p.id for p in parents), 250),
         lessons=memory.lessons(done, 350), untried=memory.untried(done, 200),
