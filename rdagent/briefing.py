@@ -60,7 +60,8 @@ class Desk:
             {"role": "system", "content": brief(context, self.prompts)},
             {"role": "user", "content": self.prompts.render(name, **values)},
         ]
-        return self.llm.ask(name, messages, reply, experiment=context.id, check=check)
+        payer = None if name == "understand" else context.id  # that one is the run's own
+        return self.llm.ask(name, messages, reply, experiment=payer, check=check)
 
 
 def brief(context: Context, prompts: Prompts) -> str:

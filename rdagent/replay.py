@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from rdagent import cli
 
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
     from rdagent.settings import Settings
 
 
-class RecordedPolicy(BaseModel):
+@dataclass(frozen=True)
+class RecordedPolicy:
     """What was chosen then; whoever has ideas gets the same task again."""
 
-    kind: Literal["recorded"] = "recorded"
     choices: dict[int, tuple[Operator, tuple[int, ...]]]
     """By experiment."""
 
