@@ -17,7 +17,7 @@ from rdagent.graders.hidden import HiddenGrader
 from rdagent.journal import Journal, JournalWriter
 from rdagent.loop import HINTS, Agent
 from rdagent.playbook import Playbook
-from rdagent.players import DEFAULT_ROUNDS, Ledger, Players, totals
+from rdagent.players import DEFAULT_ROUNDS, Players, totals
 from rdagent.prompts import Prompts
 from rdagent.records import Competition, Sandbox
 from rdagent.researcher import PromptedResearcher
@@ -36,7 +36,7 @@ from rdagent.views import build_views
 
 if TYPE_CHECKING:
     from rdagent.interfaces import Policy, Researcher, Runner
-    from rdagent.llm import Provider
+    from rdagent.llm import Ledger, Provider
 
 
 class Observer(Protocol):
@@ -122,20 +122,8 @@ def run(
     observer.stage("reading the data")
     if asked:
         asked.check(max_cost=max_cost is not None)
-    if resume is not None:
-        folder, known, about = reopen_run(
-            settings, Path(resume), competition_id=competition, command=command
-        )
-        if seed is not None and seed != about["seed"]:
-            raise SetupError(f"{folder.path.name} has --seed {about['seed']}: leave --seed away")
-        seed = int(about["seed"])
-    elif competition is None:
-        raise SetupError("--competition is missing: name a competition, or --resume a run")
-    else:
-        known = load_competition(competition, settings.data_root, finetune=command == "finetune")
-        seed = seed or 0
-        folder = create_run(settings, known, command=command, seed=seed)
-    writer = JournalWriter(folder.path, observer.event)
+    folder, known, seed = _folder(settings, competition, command, seed, resume)
+    writer, client = JournalWriter(folder.path, observer.event), None
     observer.opened(folder.path)
     try:
         given = {"loop_n": loop_n, "timeout": timeout}
@@ -148,12 +136,15 @@ def run(
             )  # fmt: skip
             ledger = client.ledger
             researcher, fallback = PromptedResearcher(client, prompts), Playbook()
-        players = _players(settings, researcher, fallback, ledger)
+        players = Players(
+            researcher=researcher or make_researcher(settings), fallback=fallback, ledger=ledger,
+            drafts=settings.playbook_drafts, go_on=settings.playbook_fallback,
+        )  # fmt: skip
         agent = _assemble(
             folder, known, writer, settings, runner, sandbox, players, seed=seed,
             finetune=command == "finetune", stage=observer.stage, policy=policy,
         )  # fmt: skip
-        if provider:
+        if client:
             client.seconds_left = agent.search_seconds_left
         _open(agent, budget)
         if runner.warning:
@@ -170,20 +161,26 @@ def run(
         ) from error
     finally:
         writer.close()
+        if client:
+            client.ledger.close()
 
 
-def _players(
-    settings: Settings, researcher: Researcher | None, fallback: Researcher | None,
-    ledger: Ledger | None,
-) -> Players:  # fmt: skip
-    """Who has the ideas: the playbook alone, or an LLM with the playbook behind it."""
-    return Players(
-        researcher=researcher or make_researcher(settings),
-        fallback=fallback,
-        drafts=settings.playbook_drafts,
-        go_on=settings.playbook_fallback,
-        ledger=ledger,
+def _folder(
+    settings: Settings, competition: str | None, command: str, seed: int | None,
+    resume: Path | str | None,
+) -> tuple[RunFolder, Competition, int]:  # fmt: skip
+    """The run folder, made or found again; its competition and its seed."""
+    if resume is None:
+        if competition is None:
+            raise SetupError("--competition is missing: name a competition, or --resume a run")
+        known = load_competition(competition, settings.data_root, finetune=command == "finetune")
+        return create_run(settings, known, command=command, seed=seed or 0), known, seed or 0
+    folder, known, about = reopen_run(
+        settings, Path(resume), competition_id=competition, command=command
     )
+    if seed is not None and seed != about["seed"]:
+        raise SetupError(f"{folder.path.name} has --seed {about['seed']}: leave --seed away")
+    return folder, known, int(about["seed"])
 
 
 def _take_hints(agent: Agent, hints: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from rdagent.errors import LimitError, ProviderError, RDAgentError, SetupError
 from rdagent.interfaces import Policy, Researcher
@@ -13,38 +13,13 @@ from rdagent.playbook.search import plan_of
 from rdagent.policies import GreedyPolicy
 from rdagent.records import Operator
 
+if TYPE_CHECKING:
+    from rdagent.llm import Ledger
+
 DEFAULT_ROUNDS = 5
 """Rounds of a run without an LLM; the playbook has said most of what it knows by then."""
 UNUSABLE = 3
 """Experiments in a row without a usable reply, or any program, until an LLM counts as gone."""
-
-
-class Usage(Protocol):
-    """What calls to an LLM took."""
-
-    @property
-    def input(self) -> int: ...
-    @property
-    def output(self) -> int: ...
-    @property
-    def cached(self) -> int: ...
-    @property
-    def money(self) -> float | None:
-        """US dollars; None: the price is not known."""
-        ...
-
-
-class Ledger(Protocol):
-    """Counts what the LLM costs a run, over all its resumes."""
-
-    @property
-    def calls(self) -> int: ...
-    @property
-    def total(self) -> Usage: ...
-    def spent(self, experiment: int) -> Usage: ...
-    def exhausted(self) -> str | None:
-        """Why no further question may be asked; None while one may."""
-        ...
 
 
 @dataclass

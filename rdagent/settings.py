@@ -216,7 +216,7 @@ def make_runner(settings: Settings) -> Runner:
 
 
 def make_researcher(settings: Settings) -> Playbook:
-    """Who has the ideas: the playbook, until there is an LLM."""
+    """Who has the ideas where no LLM is asked."""
     from rdagent.playbook import Playbook
 
     return Playbook()

@@ -10,8 +10,8 @@ import pandas as pd
 from rdagent.errors import RDAgentError
 from rdagent.interfaces import Researcher
 from rdagent.journal import Journal
+from rdagent.llm import Ledger
 from rdagent.play import Observer, run
-from rdagent.players import Ledger
 from rdagent.records import Card, Context, Experiment, Feedback, Hypothesis, Program
 from rdagent.settings import load_settings
 
