@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = 12_000
 """Characters of the description that are shown."""
-PREVIEW = {True: 950, False: 3000}
+PREVIEW = {True: 1800, False: 3000}
 """Characters about the data with the card, and before there is one."""
+QUESTION = 6_000
+"""Characters of a question beside the description and the programs it quotes."""
 TOOLS = (
     "numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "xgboost", "catboost", "torch",
     "torchvision", "torchaudio", "transformers", "sentence-transformers", "timm", "tensorflow",
@@ -63,18 +65,29 @@ class Desk:
         payer = None if name == "understand" else context.id  # that one is the run's own
         return self.llm.ask(name, messages, reply, experiment=payer, check=check)
 
+    def shares(self, context: Context, fixed: int, **weights: float) -> dict[str, int]:
+        """Characters for each section of a question, where `fixed` of it is said anyway."""
+        described = len(description(context))
+        room = QUESTION - (len(brief(context, self.prompts)) - described) - fixed
+        whole = sum(weights.values()) or 1.0
+        return {name: max(0, int(room * weight / whole)) for name, weight in weights.items()}
+
 
 def brief(context: Context, prompts: Prompts) -> str:
     """The system message: the same for all questions of a run, once there is a card."""
     c = context.competition
     view = c.model_copy(update={"data_dir": context.train_preview})
-    described = c.description.strip()
-    if len(described) > DESCRIPTION:
-        described = described[:DESCRIPTION].rstrip() + "\n[the rest is left out]"
     return prompts.render(
-        "system", id=c.id, description=described, card=context.card, machine=machine(context),
+        "system", id=c.id, description=description(context), card=context.card,
+        machine=machine(context),
         data=f"{preview(view, PREVIEW[context.card is not None])}{_rows(context)}",
     )  # fmt: skip
+
+
+def description(context: Context) -> str:
+    """The user's description, cut where it is very long."""
+    text = context.competition.description.strip()
+    return text if len(text) <= DESCRIPTION else text[:DESCRIPTION].rstrip() + "\n[...]"
 
 
 def machine(context: Context) -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LONGEST = 24_000
 """Characters of a program; longer ones make every later question dear."""
 LINES = 300
+WRITE, REPAIR, TUNE = 1_200, 1_600, 1_250
+"""Characters of these questions that are always there, beside the contract and the hypothesis."""
 PREVIOUS = 8_000
 """Characters of the user's own code that are quoted."""
 
@@ -47,16 +49,20 @@ def write(
     known = [p for p in parents if p.program]
     operator = hypothesis.operator if known else "draft"
     base = source(known[0]) if operator in ("improve", "debug") else None
+    rules, how = contract(context, desk), str(hypothesis.plan.get("how", ""))
+    previous = _previous(context) if operator == "draft" else None
+    fixed = WRITE + len(rules + how + hypothesis.statement + hypothesis.reason)
+    room = desk.shares(
+        context, fixed, pitfalls=1, **({"weights": 1} if previous else {}),
+        **({"parents": 2} if known else {}),
+    )  # fmt: skip
     reply = desk.ask(
         "write", context, CodeReply, _check(context, base, [source(p) for p in known]),
-        contract=contract(context, desk), operator=operator, lines=LINES, time=time_left(context),
+        contract=rules, operator=operator, lines=LINES, time=time_left(context), plan=how,
         complexity=hypothesis.plan.get("complexity", "normal"), hypothesis=hypothesis,
-        plan=hypothesis.plan.get("how", ""), pitfalls=memory.pitfalls(context.experiments, 600),
-        previous=_previous(context) if operator == "draft" else None,
-        parents=[
-            {"id": p.id, "statement": memory.clip(p.hypothesis.statement, 120),
-             "outcome": describe(p), "code": source(p)} for p in known
-        ],
+        pitfalls=memory.pitfalls(context.experiments, min(room["pitfalls"], 800)),
+        previous=previous and {**previous, "weights": _weights(context, room["weights"])},
+        parents=[_parent(p, room["parents"] // len(known)) for p in known],
     )  # fmt: skip
     return _program(reply, base)
 
@@ -66,16 +72,18 @@ def repair(desk: Desk, context: Context, experiment: Experiment) -> Program | No
     attempt = experiment.attempts[-1]
     code = attempt.program.files["main.py"]
     last = attempt.executions[-1] if attempt.executions else None
-    log = last.log if last else ""
-    error = attempt.error or "it failed"
+    log, rules = last.log if last else "", contract(context, desk)
+    error = memory.clip(attempt.error or "it failed", 500)
+    fixed = REPAIR + len(rules + error + experiment.hypothesis.statement)
+    room = desk.shares(context, fixed, output=5, before=2, mended=2)
     reply = desk.ask(
         "repair_full" if is_full(attempt) else "repair", context, CodeReply,
         _check(context, code, [a.program.files["main.py"] for a in experiment.attempts]),
-        contract=contract(context, desk), where=_where(attempt), hypothesis=experiment.hypothesis,
-        error=memory.clip(error, 500),
-        output=quote(relevant(log, code, 1400)) if log.strip() else "",
-        before=_before(experiment), timeout=f"{context.timeout:.0f}", runs=runs(context),
-        mended=memory.mended_like(context.experiments, memory.error_of(error, log), 600),
+        contract=rules, where=_where(attempt), hypothesis=experiment.hypothesis, error=error,
+        output=_output(log, code, room["output"]),
+        before=_before(experiment, room["before"]),
+        mended=memory.mended_like(context.experiments, memory.error_of(error, log), room["mended"]),
+        timeout=f"{context.timeout:.0f}", runs=runs(context),
         seconds=", ".join(f"{e.kind} {e.seconds:.0f}" for e in attempt.executions), code=code,
     )  # fmt: skip
     return _program(reply, code)
@@ -86,18 +94,20 @@ def tune(desk: Desk, context: Context, experiment: Experiment) -> Program | None
     attempt = experiment.attempts[experiment.attempt]
     code = attempt.program.files["main.py"]
     folds = [e for e in attempt.executions if e.kind == "fold"]
-    allowed = min(context.timeout, context.seconds_left / 2)
+    allowed, rules = min(context.timeout, context.seconds_left / 2), contract(context, desk)
+    room = desk.shares(context, TUNE + len(rules), output=1)
+    log = folds[-1].log if folds else ""
 
     def check(reply: TuneReply) -> str | None:
         return None if _nothing(reply) else changed(reply)
 
     changed = _check(context, code, [a.program.files["main.py"] for a in experiment.attempts])
     reply = desk.ask(
-        "tune", context, TuneReply, check, contract=contract(context, desk),
+        "tune", context, TuneReply, check, contract=rules,
         score=f"{experiment.score.metric} {experiment.score.value:.5g}" if experiment.score else "",
         seconds=f"{sum(e.seconds for e in folds):.0f}",
         timeout=f"{context.timeout:.0f}", allowed=f"{allowed:.0f}", runs=runs(context),
-        output=quote(relevant(folds[-1].log if folds else "", code, 700)), code=code,
+        output=_output(log, code, min(room["output"], 1000)), code=code,
     )  # fmt: skip
     return None if _nothing(reply) else _program(reply, code)
 
@@ -148,13 +158,18 @@ def _where(attempt: Attempt) -> str:
     return f"on fold {last.fold}" if last.fold is not None else "in its run"
 
 
-def _before(experiment: Experiment) -> str:
+def _output(log: str, code: str, room: int) -> str:
+    """The part of a log that tells, quoted; every line of the quotation costs two characters."""
+    return memory.cut(quote(relevant(log, code, room * 9 // 10)), room) if log.strip() else ""
+
+
+def _before(experiment: Experiment, room: int) -> str:
     """What the earlier versions failed of, the newest first."""
     lines = []
     for n, a in enumerate(experiment.attempts[:-1], 1):
         log = a.executions[-1].log if a.executions else ""
         lines.append(f"* version {n}: {memory.clip(memory.error_of(a.error, log), 160)}")
-    return memory.fit(reversed(lines), 500)
+    return memory.fit(reversed(lines), room)
 
 
 def _previous(context: Context) -> dict[str, Any] | None:
@@ -171,8 +186,20 @@ def _previous(context: Context) -> dict[str, Any] | None:
             break
     return {
         "checkpoint": f"workspace_input/prev_model/{c.prev_model.checkpoint}",
-        "weights": list_weights(c, 500),
         "code": "\n\n".join(parts),
+    }
+
+
+def _weights(context: Context, room: int) -> str:
+    return list_weights(context.competition, min(room, 1200))
+
+
+def _parent(e: Experiment, room: int) -> dict[str, Any]:
+    return {
+        "id": e.id,
+        "statement": memory.clip(e.hypothesis.statement, min(room // 3, 200)),
+        "outcome": describe(e, min(room * 2 // 3, 400)),
+        "code": source(e),
     }
 
 

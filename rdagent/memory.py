@@ -112,7 +112,7 @@ def lessons(experiments: tuple[Experiment, ...], limit: int) -> str:
                 count[number] += 1
     # Well supported first; of two alike the newer one, which knew more.
     order = sorted(known, key=lambda n: (pro[n] - con[n], n), reverse=True)
-    return fit((f"* {n}. {clip(known[n], 200)} ({pro[n]}, {con[n]})" for n in order), limit)
+    return fit((f"* {n}. {clip(known[n], 240)} ({pro[n]}, {con[n]})" for n in order), limit)
 
 
 def untried(experiments: tuple[Experiment, ...], limit: int) -> str:

@@ -20,6 +20,8 @@ Component = Literal["DataLoadSpec", "FeatureEng", "Model", "Ensemble", "Workflow
 
 WEIGHTS = {"alignment": 0.2, "impact": 0.4, "novelty": 0.2, "feasibility": 0.1}
 """Of the ratings; what is missing to 1 counts against risk."""
+FIXED = 1_600
+"""Characters of the question that are always there: instructions, form, headings, time."""
 EARLY = 0.25
 """Share of the search until which proposals start from the task, then from the results."""
 
@@ -78,16 +80,22 @@ def propose(desk: Desk, context: Context, parents: tuple[Experiment, ...]) -> Hy
             return None
         return "every hypothesis repeats one that was tried already: propose other ones"
 
-    cue = complexity(context)
+    cue, previous, hints = complexity(context), previous_model(context), _hints(context)
+    room = desk.shares(
+        context, FIXED + len(previous) + len(hints), history=4, lessons=3, lines=1, untried=1,
+        **({"siblings": 1, "parents": 2} if parents else {"siblings": 1}),
+    )  # fmt: skip
     reply = desk.ask(
         "propose", context, Proposal, check,
         operator=operator, early=context.progress < EARLY, complexity=cue,
-        previous=previous_model(context), time=time_left(context),
-        hints="\n".join(f"* {memory.clip(h, 300)}" for h in context.hints)[:440],
-        history=memory.history(done, 720), lines=memory.lines(done, 250),
-        siblings=memory.siblings(done, tuple(p.id for p in parents), 250),
-        lessons=memory.lessons(done, 350), untried=memory.untried(done, 200),
-        parents=[_parent(p, 600 // (len(parents) + 1), code=operator != "merge") for p in parents],
+        previous=previous, time=time_left(context), hints=hints,
+        history=memory.history(done, room["history"]), lines=memory.lines(done, room["lines"]),
+        siblings=memory.siblings(done, tuple(p.id for p in parents), room["siblings"]),
+        lessons=memory.lessons(done, room["lessons"]),
+        untried=memory.untried(done, room["untried"]),
+        parents=[
+            _parent(p, room["parents"] // len(parents), code=operator != "merge") for p in parents
+        ],
     )  # fmt: skip
     ideas = sorted(fresh(reply), key=lambda i: i.ratings.worth, reverse=True)
     best = ideas[0]
@@ -116,6 +124,11 @@ def previous_model(context: Context) -> str:
     return memory.clip(list_weights(c, 400).replace("\n", ";"), 260)
 
 
+def _hints(context: Context) -> str:
+    lines = (f"* {memory.clip(hint, 300)}" for hint in reversed(context.hints))
+    return memory.fit(lines, 450)
+
+
 def complexity(context: Context) -> Complexity:
     """How far a proposal may reach: drafts grow one after another, all else with the run."""
     if context.operator == "debug":
@@ -132,7 +145,7 @@ def complexity(context: Context) -> Complexity:
 def _parent(e: Experiment, room: int, *, code: bool) -> dict[str, object]:
     return {
         "id": e.id,
-        "statement": memory.clip(e.hypothesis.statement, 120),
-        "outcome": describe(e, room),
+        "statement": memory.clip(e.hypothesis.statement, room // 3),
+        "outcome": describe(e, room * 2 // 3),
         "code": source(e) if code else "",
     }

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rdagent.briefing import Desk
     from rdagent.records import Context, Experiment
 
+FIXED = 1_450
+"""Characters of the question that are always there."""
+
 
 class Review(BaseModel):
     """The reply."""
@@ -32,17 +35,21 @@ def review(desk: Desk, context: Context, experiment: Experiment) -> Feedback:
     if e.score is None or e.program is None:
         return plain(e)
     parents = [p for p in context.experiments if p.id in e.parents and p.program]
-    code = e.program.files["main.py"]
+    code, how = e.program.files["main.py"], str(e.hypothesis.plan.get("how", ""))
+    runs, said = e.attempts[e.attempt].executions, outcome(context, e)
+    log = runs[-1].log if runs else ""
+    fixed = FIXED + len(said + e.hypothesis.statement + e.hypothesis.reason)
+    room = desk.shares(context, fixed, lessons=3, change=4, output=2)
     change = ""
     if len(parents) == 1 and parents[0].program:
-        change = memory.cut(memory.diff(parents[0].program.files["main.py"], code), 1200)
-    log = e.attempts[e.attempt].executions[-1].log if e.attempts[e.attempt].executions else ""
+        change = memory.diff(parents[0].program.files["main.py"], code)
     reply = desk.ask(
         "review", context, Review, id=e.id, operator=e.hypothesis.operator,
-        parents=", ".join(map(str, e.parents)), hypothesis=e.hypothesis,
-        outcome=outcome(context, e), lessons=memory.lessons(context.experiments, 700),
-        change=change, plan=e.hypothesis.plan.get("how", ""),
-        output=quote(relevant(log, code, 500)) if log.strip() else "",
+        parents=", ".join(map(str, e.parents)), hypothesis=e.hypothesis, outcome=said,
+        lessons=memory.lessons(context.experiments, min(room["lessons"], 1000)),
+        change=memory.cut(change, min(room["change"], 1500)),
+        plan=memory.cut(how, room["change"]),
+        output=memory.cut(quote(relevant(log, code, 600)), room["output"]) if log.strip() else "",
     )  # fmt: skip
     known = {x.id for x in context.experiments if x.feedback and x.feedback.lesson}
     return Feedback(

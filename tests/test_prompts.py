@@ -76,7 +76,7 @@ def crowded(folder: Path, operator: str, rounds: int) -> Context:
     """400 columns, a description of 30,000 characters, long names and long outputs."""
     rng = random.Random(3)
     folder.mkdir(exist_ok=True)
-    names = [f"{rng.choice(['income', 'weight', 'age'])}_{rng.random():.8f}" for _ in range(400)]
+    names = ["".join(rng.choices("abcdefgh", k=12)) for _ in range(400)]
     rows = pd.DataFrame([[rng.random() for _ in names] for _ in range(30)], columns=names)
     for name in ("train.csv", "test.csv"):
         table = rows.assign(id=range(30), note="a text of some length " * 9)
