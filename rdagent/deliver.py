@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rdagent.choice import SAFETY, choose, rerun
 from rdagent.events import Delivered, Executed
+from rdagent.players import cost_table
 from rdagent.predictions import combine, distance, write_submission
 from rdagent.records import Experiment
 from rdagent.report import render_report
@@ -152,7 +153,11 @@ def _publish(
 
 
 def _report(agent: Agent, delivered: Delivered) -> str:
-    return render_report(agent.folder.path.name, agent.competition, agent.journal, delivered)
+    ledger = agent.players.ledger
+    return render_report(
+        agent.folder.path.name, agent.competition, agent.journal, delivered,
+        costs=cost_table(ledger) if ledger else "",
+    )  # fmt: skip
 
 
 def _write_program(folder: Path, experiment: Experiment) -> None:

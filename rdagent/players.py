@@ -111,3 +111,18 @@ def totals(ledger: Ledger) -> str:
     cached = f" ({used.cached / used.input:.0%} cached)" if used.input else ""
     money = f"${used.money:.2f}" if used.money is not None else "price unknown"
     return f"{ledger.calls} calls, {used.input:,} tokens in{cached}, {used.output:,} out, {money}"
+
+
+def cost_table(ledger: Ledger) -> str:
+    """What each stage took, as Markdown; the dearest first."""
+    heads = ("stage", "calls", "asked again", "tokens in", "cached", "out", "reasoning", "$")
+    rows = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    stages = sorted(ledger.account.stages.items(), key=lambda s: -s[1].usage.tokens)
+    for name, t in [*stages, ("all", ledger.account.tally)]:
+        u = t.usage
+        money = "?" if u.money is None else f"{u.money:.4f}"
+        rows.append(
+            f"| {name} | {t.calls} | {t.corrections} | {u.input:,} | {u.cached:,} | {u.output:,} "
+            f"| {u.reasoning:,} | {money} |"
+        )
+    return "\n".join(rows) if stages else ""

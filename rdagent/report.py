@@ -21,8 +21,13 @@ def show(score: Score | None) -> str:
     return f"{score.value:.4g}{band}"
 
 
-def render_report(run: str, c: Competition, journal: Journal, delivered: Delivered) -> str:
-    """The whole report as Markdown; the journal may still be running."""
+def render_report(
+    run: str, c: Competition, journal: Journal, delivered: Delivered, costs: str = ""
+) -> str:
+    """The whole report as Markdown; the journal may still be running.
+
+    `costs` is a table of what the LLM took by stage, where there is one.
+    """
     chosen = journal.experiments[delivered.experiment]
     parts = [
         f"# {c.id}: {chosen.hypothesis.statement}",
@@ -36,6 +41,7 @@ def render_report(run: str, c: Competition, journal: Journal, delivered: Deliver
         "## How it was measured",
         _method(c, journal),
     ]
+    parts += ["## What the LLM took", costs] if costs else []
     return "\n\n".join(parts) + "\n"
 
 

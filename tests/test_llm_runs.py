@@ -105,6 +105,8 @@ def test_a_run_that_drafts_fails_repairs_improves_and_merges(tmp_path: Path) -> 
     account = read_account(folder)
     assert account.tally.calls == len(server.requests) and account.tally.failed == 0
     assert questions(server).count("understand") == 1
+    report = (folder / "best" / "report.md").read_text()
+    assert f"| all | {len(server.requests)} |" in report and "| propose | 5 | 0 |" in report
     rounds = sum(e.cost.tokens for e in journal.finished)
     assert rounds + account.spent(None).tokens == account.total.tokens
 
