@@ -296,6 +296,12 @@ class Context(Record):
     rows: int = 0
     """Labelled rows of the competition; 0: not known."""
     test_rows: int = 0
+    env: dict[str, str] = {}
+    """What programs are told by environment variables: DS_CPUS, DS_MEMORY, DS_GPUS ..."""
+    hidden: bool = True
+    """The host scores rows that it hid; False: a program's own `scores.csv` is its score."""
+    sampled: bool = True
+    """Programs run on a small sample first; False: the first fold is their first run."""
     experiments: tuple[Experiment, ...]
     """Finished ones, by id."""
     operator: Operator
