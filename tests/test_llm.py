@@ -161,6 +161,28 @@ def test_retry_after_is_obeyed_within_the_time_that_is_left(tmp_path: Path) -> N
     assert not caught.value.setup and len(server.requests) == 1
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("fault", "asked"),
+    [
+        (Reply(status=429, headers={"retry-after": "10800"}), 1),
+        (Reply(status=503, headers={"retry-after": "Fri, 31 Dec 2100 23:59:59 GMT"}), 1),
+        (Reply(status=429, error={"message": "Please retry in 5400.5s"}), 1),
+        (Reply(status=429, headers={"retry-after": "inf"}), 2),
+        (Reply(status=429, headers={"retry-after": "nan"}), 2),
+        (Reply(status=429, error={"message": "Please retry in ...s"}), 2),
+    ],
+    ids=["hours", "a date", "in words", "inf", "nan", "dots"],
+)
+def test_a_provider_that_wants_a_long_pause_is_given_up(
+    fault: Reply, asked: int, tmp_path: Path
+) -> None:
+    with OpenAIServer([fault]) as server, pytest.raises(ProviderError) as caught:
+        ask(server, tmp_path, MAX_RETRY="1")
+    assert not caught.value.setup and len(server.requests) == asked
+    assert ("to be asked again in" in str(caught.value)) == (asked == 1)
+
+
 def test_a_dead_server_is_given_up_after_the_retries(tmp_path: Path) -> None:
     told: list[str] = []
     asking = client("http://127.0.0.1:1/v1", tmp_path, MAX_RETRY="2")

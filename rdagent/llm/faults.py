@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -106,17 +107,18 @@ def _retry_after(error: BaseException, words: str) -> float | None:
     value = headers.get("retry-after")
     if value is None:
         found = _RETRY_IN.search(words)
-        return float(found[1]) if found else None
+        return _number(found[1]) if found else None
     if (seconds := _number(value)) is not None:
         return seconds
     try:
         return max(parsedate_to_datetime(str(value)).timestamp() - time.time(), 0.0)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def _number(value: Any) -> float | None:
     try:
-        return max(float(value), 0.0)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return max(number, 0.0) if math.isfinite(number) else None

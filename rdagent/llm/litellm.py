@@ -30,6 +30,8 @@ from rdagent.llm.stream import Answer, CutError, SlowError, collect
 _PATIENCE = 3
 """Times the timeout that all attempts of one call may take together."""
 _LONGEST_WAIT = 60.0
+_LONGEST_ASKED = 600.0
+"""Seconds before the next attempt: of our own choice, and where the provider asks for them."""
 _MILLION = 1_000_000
 _FINISH: dict[str | None, Literal["stop", "length", "other"]] = {
     "stop": "stop", "tool_calls": "stop", "length": "length",
@@ -159,8 +161,7 @@ class LiteLLM(BaseModel):
                 return self._completion(model, call, answer, lost)
             if answer.began:
                 lost += self._usage(model, call, answer)
-            provider = checks.provider_of(model)
-            fault = judge(answer.error, model, provider)
+            fault = judge(answer.error, model, checks.provider_of(model))
             if self._adapt(model, call, fault, answer):
                 continue
             if patience <= 0 and answer.began and isinstance(answer.error, SlowError):
@@ -168,9 +169,11 @@ class LiteLLM(BaseModel):
             self._give_up(model, fault, lost)
             backoff = min(self.retry_wait * 2**retries, _LONGEST_WAIT)
             wait = backoff if fault.retry_after is None else fault.retry_after
-            if retries >= self.max_retry or patience <= 0 or time.monotonic() + wait >= end:
+            late = wait > _LONGEST_ASKED or time.monotonic() + wait >= end
+            if retries >= self.max_retry or patience <= 0 or late:
                 often = f" after {retries + 1} attempts" if retries else ""
-                raise GaveUpError(f"{fault.sentence}{often}", usage=lost)
+                asks = f", to be asked again in {wait:.0f} s" if fault.retry_after and late else ""
+                raise GaveUpError(f"{fault.sentence}{often}{asks}", usage=lost)
             retries += 1
             call.tell(f"{fault.sentence}: asking again in {wait:.0f} s")
             time.sleep(wait)
