@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdagent import memory
 from rdagent.competition import preview
+from rdagent.competition.weights import list_weights
+from rdagent.excerpts import quote
 from rdagent.interfaces import LLM, T
 from rdagent.prompts import Prompts
 
@@ -42,12 +45,19 @@ NEWS = {
 """What broke from these versions on, and models write from memory of older ones."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Desk:
     """Where the stages ask their questions."""
 
     llm: LLM
     prompts: Prompts
+    _briefed: tuple[Context, str] | None = None
+
+    def brief(self, context: Context) -> str:
+        """The system message; made once a context, for it reads the data."""
+        if self._briefed is None or self._briefed[0] is not context:
+            self._briefed = (context, brief(context, self.prompts))
+        return self._briefed[1]
 
     def ask(
         self,
@@ -59,7 +69,7 @@ class Desk:
     ) -> T:
         """The answer to `prompts/<name>.md`; see `LLM.ask` for what it raises."""
         messages = [
-            {"role": "system", "content": brief(context, self.prompts)},
+            {"role": "system", "content": self.brief(context)},
             {"role": "user", "content": self.prompts.render(name, **values)},
         ]
         payer = None if name == "understand" else context.id  # that one is the run's own
@@ -68,7 +78,7 @@ class Desk:
     def shares(self, context: Context, fixed: int, **weights: float) -> dict[str, int]:
         """Characters for each section of a question, where `fixed` of it is said anyway."""
         described = len(description(context))
-        room = QUESTION - (len(brief(context, self.prompts)) - described) - fixed
+        room = QUESTION - (len(self.brief(context)) - described) - fixed
         whole = sum(weights.values()) or 1.0
         return {name: max(0, int(room * weight / whole)) for name, weight in weights.items()}
 
@@ -79,7 +89,7 @@ def brief(context: Context, prompts: Prompts) -> str:
     view = c.model_copy(update={"data_dir": context.train_preview})
     return prompts.render(
         "system", id=c.id, description=description(context), card=context.card,
-        machine=machine(context),
+        machine=machine(context), hidden=context.hidden,
         data=f"{preview(view, PREVIEW[context.card is not None])}{_rows(context)}",
     )  # fmt: skip
 
@@ -91,20 +101,38 @@ def description(context: Context) -> str:
 
 
 def machine(context: Context) -> str:
-    """Python, packages, cores, memory, GPUs, in one line."""
-    s = context.sandbox
+    """Python, packages, and what programs may use; then what broke in these versions."""
+    s, env = context.sandbox, context.env
     tools = ", ".join(f"{name} {s.packages[name]}" for name in TOOLS if name in s.packages)
-    gpus = f"GPU {', '.join(s.gpus)}" if s.gpus else "no GPU"
+    gpus = env.get("DS_GPUS", ",".join(s.gpus))
+    memory = int(env.get("DS_MEMORY", s.memory)) / 2**30
+    lines = [
+        f"Python {s.python} with {tools}. A program may use {env.get('DS_CPUS', s.cpus)} cores, "
+        f"{memory:.0f} GB, {f'GPU {gpus}' if gpus else 'no GPU'}."
+    ]
+    if "DS_PRETRAINED_PATH" in env:
+        names = sorted(p.name for p in Path(env["DS_PRETRAINED_PATH"]).iterdir())[:12]
+        lines.append(
+            "Pretrained weights may be used: the environment variable DS_PRETRAINED_PATH names "
+            f"their folder, which holds {', '.join(names)}; there is no download."
+        )
     news = "; ".join(
         text for (name, *since), text in NEWS.items() if _version(s.packages.get(name)) >= since
     )
-    machine = f"Python {s.python} with {tools}. {s.cpus} cores, {s.memory / 2**30:.0f} GB, {gpus}."
-    return f"{machine}\nMind: {news}." if news else machine
+    return "\n".join([*lines, f"Mind: {news}."] if news else lines)
 
 
 def _version(text: str | None) -> list[int]:
     """Major and minor version; nothing where there is none."""
     return [int(part) for part in re.findall(r"\d+", text or "")[:2]]
+
+
+def previous_model(context: Context) -> str:
+    """The user's model in one line; empty where there is none."""
+    c = context.competition
+    if c.prev_model is None or not context.finetune:
+        return ""
+    return memory.clip(list_weights(c, 400).replace("\n", ";"), 260)
 
 
 def runs(context: Context) -> str:
@@ -121,31 +149,36 @@ def duration(seconds: float) -> str:
 
 def time_left(context: Context) -> str:
     """How long the search and a single run may still take, and what runs took so far."""
-    took = sorted(e.cost.programs for e in context.experiments if e.score is not None and e.id)
-    so_far = f" Programs so far took {duration(took[len(took) // 2])} (median)." if took else ""
+    took = sorted(memory.run_seconds(e) for e in context.experiments if e.score and e.id)
+    so_far = f" Full runs so far take {duration(took[len(took) // 2])} (median)." if took else ""
     limit = min(context.timeout, max(context.seconds_left, 1.0))
+    each = f", about {duration(limit / context.folds)} a fold" if context.folds > 1 else ""
     return (
-        f"Time: {duration(context.seconds_left)} of search left ({context.progress:.0%} used); a "
-        f"program may take {duration(limit)} for {runs(context)}.{so_far}"
+        f"Time: {duration(context.seconds_left)} of search left at most, {context.progress:.0%} of "
+        f"the rounds or of the time is over. A program may take {duration(limit)} for "
+        f"{runs(context)}{each}.{so_far}"
     )
 
 
 def _rows(context: Context) -> str:
     if not context.rows:
         return ""
+    seen = "a small sample" if context.sampled else "one fold (rows to validate on are among test)"
     return (
-        f"\n\nThis is what a sample shows; in all there are {context.rows:,} labelled rows and "
+        f"\n\nThese counts are of {seen}; in all there are {context.rows:,} labelled rows and "
         f"{context.test_rows:,} to predict."
     )
 
 
 def describe(e: Experiment, room: int = 300) -> str:
-    """Outcome, and what the review said, in about `room` characters."""
+    """Outcome, and what the review said, in about `room` characters; quoted, for programs word
+    their errors."""
     said = [e.feedback.reason, e.feedback.suggestion] if e.feedback and not e.warm_up else []
     parts = [memory.outcome(e)]
     if e.error and e.attempts:
         parts.append(memory.last_error(e))
-    return memory.clip(" ".join([*parts, *(memory.clip(x, room // 2) for x in said if x)]), room)
+    text = " ".join([*parts, *(memory.clip(x, room // 2) for x in said if x)])
+    return quote(memory.clip(text, room - 2))
 
 
 def source(e: Experiment) -> str:

@@ -6,22 +6,29 @@ holds no labels; what does not fit goes back with the reason.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from rdagent import memory
-from rdagent.briefing import describe, runs, source, time_left
+from rdagent.briefing import describe, duration, previous_model, runs, source, time_left
 from rdagent.competition.weights import list_weights
 from rdagent.excerpts import quote, relevant
 from rdagent.gates.leaks import scan_program
+from rdagent.gates.syntax import broken
 from rdagent.llm.patches import apply
 from rdagent.llm.programs import CodeReply
 from rdagent.records import Program
 
 if TYPE_CHECKING:
     from rdagent.briefing import Desk
-    from rdagent.records import Attempt, Competition, Context, Experiment, Hypothesis
+    from rdagent.records import (
+        Attempt,
+        Competition,
+        Context,
+        Execution,
+        Experiment,
+        Hypothesis,
+    )
 
 LONGEST = 24_000
 """Characters of a program; longer ones make every later question dear."""
@@ -48,18 +55,21 @@ def write(
     """The program of a hypothesis. Raises what `LLM.ask` raises."""
     known = [p for p in parents if p.program]
     operator = hypothesis.operator if known else "draft"
-    base = source(known[0]) if operator in ("improve", "debug") else None
+    base = source(known[0]) if known else None
     rules, how = contract(context, desk), str(hypothesis.plan.get("how", ""))
     previous = _previous(context) if operator == "draft" else None
     fixed = WRITE + len(rules + how + hypothesis.statement + hypothesis.reason)
+    fixed += 300 if known and context.finetune else 0
     room = desk.shares(
         context, fixed, pitfalls=1, **({"weights": 1} if previous else {}),
         **({"parents": 2} if known else {}),
     )  # fmt: skip
     reply = desk.ask(
         "write", context, CodeReply, _check(context, base, [source(p) for p in known]),
-        contract=rules, operator=operator, lines=LINES, time=time_left(context), plan=how,
+        contract=rules, operator=operator, time=time_left(context), plan=how,
+        lines=LINES * max(1, len(known)),
         complexity=hypothesis.plan.get("complexity", "normal"), hypothesis=hypothesis,
+        model=previous_model(context) if known else "",
         pitfalls=memory.pitfalls(context.experiments, min(room["pitfalls"], 800)),
         previous=previous and {**previous, "weights": _weights(context, room["weights"])},
         parents=[_parent(p, room["parents"] // len(known)) for p in known],
@@ -79,14 +89,21 @@ def repair(desk: Desk, context: Context, experiment: Experiment) -> Program | No
     reply = desk.ask(
         "repair_full" if is_full(attempt) else "repair", context, CodeReply,
         _check(context, code, [a.program.files["main.py"] for a in experiment.attempts]),
-        contract=rules, where=_where(attempt), hypothesis=experiment.hypothesis, error=error,
+        contract=rules, where=_where(attempt), hypothesis=experiment.hypothesis,
+        error=quote(error),
         output=_output(log, code, room["output"]),
         before=_before(experiment, room["before"]),
-        mended=memory.mended_like(context.experiments, memory.error_of(error, log), room["mended"]),
+        mended=memory.mended_like(
+            context.experiments, memory.error_of(attempt), room["mended"]
+        ),
         timeout=f"{context.timeout:.0f}", runs=runs(context),
-        seconds=", ".join(f"{e.kind} {e.seconds:.0f}" for e in attempt.executions), code=code,
+        seconds=", ".join(_took(e) for e in attempt.executions), sampled=context.sampled, code=code,
     )  # fmt: skip
     return _program(reply, code)
+
+
+def _took(e: Execution) -> str:
+    return f"{'small sample' if e.fold is None else f'fold {e.fold}'} {e.seconds:.0f} s"
 
 
 def tune(desk: Desk, context: Context, experiment: Experiment) -> Program | None:
@@ -95,7 +112,8 @@ def tune(desk: Desk, context: Context, experiment: Experiment) -> Program | None
     code = attempt.program.files["main.py"]
     folds = [e for e in attempt.executions if e.kind == "fold"]
     allowed, rules = min(context.timeout, context.seconds_left / 2), contract(context, desk)
-    room = desk.shares(context, TUNE + len(rules), output=1)
+    fixed = TUNE + len(rules + experiment.hypothesis.statement)
+    room = desk.shares(context, fixed, output=1)
     log = folds[-1].log if folds else ""
 
     def check(reply: TuneReply) -> str | None:
@@ -108,18 +126,26 @@ def tune(desk: Desk, context: Context, experiment: Experiment) -> Program | None
         seconds=f"{sum(e.seconds for e in folds):.0f}",
         timeout=f"{context.timeout:.0f}", allowed=f"{allowed:.0f}", runs=runs(context),
         output=_output(log, code, min(room["output"], 1000)), code=code,
+        statement=experiment.hypothesis.statement, best=_best(context),
     )  # fmt: skip
     return None if _nothing(reply) else _program(reply, code)
+
+
+def _best(context: Context) -> str:
+    best = next(iter(memory.ranked(context.experiments)), None)
+    return f"{best.score.value:.5g}" if best and best.score else "none"
 
 
 def contract(context: Context, desk: Desk) -> str:
     """What every program has to keep to, in the words of this competition."""
     c = context.competition
     sample = c.sample_file or "sample_submission.csv"
-    files = [c.train_file, c.test_file, sample]
+    each = min(context.timeout, max(context.seconds_left, 1.0)) / max(context.folds, 1)
     return desk.prompts.render(
-        "contract", files=", ".join(dict.fromkeys(files)), train=c.train_file, sample=sample,
-        test=c.test_file, submission=submission(c), runs=runs(context),
+        "contract", files=", ".join(dict.fromkeys([c.train_file, c.test_file, sample])),
+        train=c.train_file, test=c.test_file, sample=sample, submission=submission(c),
+        folds=context.folds, sampled=context.sampled, hidden=context.hidden, metric=c.metric,
+        deadline=f", about {duration(each)}" if each < 7200 else "",
     )  # fmt: skip
 
 
@@ -146,9 +172,9 @@ def is_full(attempt: Attempt) -> bool:
 
 
 def _where(attempt: Attempt) -> str:
-    if not attempt.executions:
+    last = attempt.executions[-1] if attempt.executions else None
+    if last is None or (last.exit_code is None and not last.seconds):
         return "before it ran"
-    last = attempt.executions[-1]
     if last.kind == "debug":
         return "on the small sample"
     if len(attempt.executions) == 1:
@@ -164,12 +190,12 @@ def _output(log: str, code: str, room: int) -> str:
 
 
 def _before(experiment: Experiment, room: int) -> str:
-    """What the earlier versions failed of, the newest first."""
-    lines = []
-    for n, a in enumerate(experiment.attempts[:-1], 1):
-        log = a.executions[-1].log if a.executions else ""
-        lines.append(f"* version {n}: {memory.clip(memory.error_of(a.error, log), 160)}")
-    return memory.fit(reversed(lines), room)
+    """What the earlier versions failed of, the newest first; quoted, for programs wrote it."""
+    lines = [
+        f"version {n}: {memory.clip(memory.error_of(a), 160)}"
+        for n, a in enumerate(experiment.attempts[:-1], 1)
+    ]
+    return memory.fit(quote("\n".join(reversed(lines))).splitlines(), room)
 
 
 def _previous(context: Context) -> dict[str, Any] | None:
@@ -227,19 +253,17 @@ def _check(
     def check(reply: CodeReply) -> str | None:
         try:
             program = _program(reply, base)
-            code = program.files["main.py"]
-            ast.parse(code)
-        except SyntaxError as error:
-            near = (error.text or "").strip()
-            return f"the program does not compile: line {error.lineno}: {error.msg}: {near[:120]}"
-        except (ValueError, RecursionError, MemoryError) as error:
-            return str(error) or "the program cannot be read"
+        except ValueError as error:
+            return str(error)
+        code = program.files["main.py"]
         if len(code) > LONGEST:
             return f"the program has {len(code):,} characters: at most {LONGEST:,}"
         if code.strip() in before:
             return "this is a program that was tried already, unchanged: change something"
         if "submission" not in code:
             return "the program never writes submission.csv: give the whole program"
+        if problem := broken(program, context.sandbox.python):
+            return f"the program does not compile: {problem}"
         return scan_program(program, context.competition)
 
     return check

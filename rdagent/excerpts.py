@@ -89,17 +89,26 @@ def relevant(log: str, program: str, limit: int = 2000) -> str:
     return "\n".join(text for _, text in sorted(kept))
 
 
+def exception(log: str) -> str:
+    """The line of the last exception in a log, such as `KeyError: 'x'`; empty without one."""
+    return _exception(_plain_lines(log))
+
+
+def _exception(lines: list[str]) -> str:
+    chain, _, _ = _last_chain(lines)
+    if chain and chain[-1].exception:
+        return chain[-1].exception
+    named = [x for x in lines if (m := _EXCEPTION.match(x)) and _ERROR_NAME.search(m[1])]
+    return named[-1] if named else ""
+
+
 def signature(error: str) -> str:
     """Exception type and message without what differs by chance: numbers, names, paths.
 
     A sentence that is no exception is its own message. Empty for an empty text.
     """
     lines = _plain_lines(error)
-    chain, _, _ = _last_chain(lines)
-    text = chain[-1].exception if chain else ""
-    if not text:
-        named = [x for x in lines if (m := _EXCEPTION.match(x)) and _ERROR_NAME.search(m[1])]
-        text = named[-1] if named else " ".join(x.strip() for x in lines)
+    text = _exception(lines) or " ".join(x.strip() for x in lines)
     text = re.sub(r"^[\w.]*\.(?=\w+(?::|$))", "", text[:1000])
     text = re.sub(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`", "'_'", text)
     text = re.sub(r"(?<![\w'])(?:[\w.~-]*/){1,40}[\w.-]*", "PATH", text)

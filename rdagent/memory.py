@@ -8,16 +8,18 @@ with their evidence, errors with what mended them.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from rdagent.excerpts import alike, quote, signature
-from rdagent.records import Experiment
+from rdagent.excerpts import alike, exception, quote, signature
+from rdagent.records import Attempt, Experiment
 
 RECENT = 4
-"""Latest experiments that are always shown."""
 BEST = 3
-"""Best ones that are always shown."""
+"""Latest and best experiments that come first in a history."""
+LOOKED_AT = 60
+"""Latest experiments whose errors are remembered: what a question costs must not grow."""
 
 
 def clip(text: str, limit: int) -> str:
@@ -49,37 +51,47 @@ def outcome(e: Experiment) -> str:
     if (c := e.comparison) is not None:
         word = "better" if c.low > 0 else "worse" if c.high < 0 else "within noise"
         text += f", {c.delta:+.3g} [{c.low:+.3g}, {c.high:+.3g}] against the best then: {word}"
-    new = " (new best)" if e.id and e.feedback and e.feedback.accepted else ""
-    return f"{text}, {e.cost.programs:.0f} s{new}"
+    return f"{text}; a full run takes {run_seconds(e):.0f} s"
 
 
-def card(e: Experiment, room: int = 110) -> str:
+def run_seconds(e: Experiment) -> float:
+    """Seconds of one full run of the attempt that counts, all folds together."""
+    runs = e.attempts[e.attempt].executions if e.attempts else ()
+    return sum(x.seconds for x in runs if x.kind == "fold")
+
+
+def card(e: Experiment, best: int | None, room: int = 150) -> str:
     """One experiment on one line."""
     how = "baseline" if e.id == 0 else e.hypothesis.operator
     origin = f" of {', '.join(map(str, e.parents))}" if e.parents else ""
-    return f"* {e.id} ({how}{origin}) {clip(e.hypothesis.statement, room)} -> {outcome(e)}"
+    if e.score is None:
+        result = f"failed: {clip(last_error(e), 80)}"
+    else:
+        result = f"{e.score.value:.5g}{' (the best)' if e.id == best else ''}"
+    return f"{e.id} ({how}{origin}) {result}: {clip(e.hypothesis.statement, room)}"
 
 
-def history(experiments: tuple[Experiment, ...], limit: int) -> str:
-    """The best and the latest, best first; what is left out is counted."""
-    shown = fit((card(e) for e in _remembered(experiments)), limit - 60)
+def history(experiments: tuple[Experiment, ...], limit: int) -> tuple[str, set[int]]:
+    """The best and the latest in turn, then the others, newest first; and the ids shown."""
+    order = ranked(experiments)
+    best, latest = order[:BEST], list(reversed(experiments))[:RECENT]
+    turns = [e for pair in itertools.zip_longest(best, latest) for e in pair if e]
+    unique = list({e.id: e for e in (*turns, *reversed(experiments))}.values())
+    room = max(60, min(150, limit // max(1, min(len(unique), 8)) - 40))
+    cards = (card(e, order[0].id if order else None, room) for e in unique)
+    shown = fit(map(quote, cards), limit - 60)  # quoted: programs word their errors
+    ids = {e.id for e in unique[: len(shown.splitlines())]}
     failed = sum(1 for e in experiments if e.error)
-    rest = f"({len(experiments)} experiments so far, {failed} failed; the best first)"
-    return f"{shown}\n{rest}" if shown else rest
+    rest = f"({len(experiments)} experiments in all, {failed} failed)"
+    return (f"{shown}\n{rest}" if shown else rest), ids
 
 
-def siblings(experiments: tuple[Experiment, ...], parents: tuple[int, ...], limit: int) -> str:
-    """What was tried from the same parents (none: the drafts), newest first, and is not among
-    what `history` shows already."""
-    shown = {e.id for e in _remembered(experiments)}
+def siblings(
+    experiments: tuple[Experiment, ...], parents: tuple[int, ...], shown: set[int], limit: int
+) -> str:
+    """What was tried from the same parents (none: the drafts), newest first, but for `shown`."""
     mine = [e for e in experiments if e.parents == parents and e.id and e.id not in shown]
-    return fit((card(e, 130) for e in reversed(mine)), limit)
-
-
-def _remembered(experiments: tuple[Experiment, ...]) -> list[Experiment]:
-    best = ranked(experiments)[:BEST]
-    latest = [e for e in experiments[-RECENT:] if e not in best]
-    return [*best, *reversed(latest), *(e for e in experiments[:1] if e not in (*best, *latest))]
+    return fit((quote(card(e, None, 90)) for e in reversed(mine)), limit)
 
 
 def lines(experiments: tuple[Experiment, ...], limit: int) -> str:
@@ -112,7 +124,7 @@ def lessons(experiments: tuple[Experiment, ...], limit: int) -> str:
                 count[number] += 1
     # Well supported first; of two alike the newer one, which knew more.
     order = sorted(known, key=lambda n: (pro[n] - con[n], n), reverse=True)
-    return fit((f"* {n}. {clip(known[n], 240)} ({pro[n]}, {con[n]})" for n in order), limit)
+    return fit((f"* {n}. {clip(known[n], 180)} ({pro[n]}, {con[n]})" for n in order), limit)
 
 
 def untried(experiments: tuple[Experiment, ...], limit: int) -> str:
@@ -125,67 +137,67 @@ def untried(experiments: tuple[Experiment, ...], limit: int) -> str:
         found += [x for x in ideas if not any(similar(x, y) for y in (*tried, *found))]
         if len(found) >= 6:
             break
-    return fit((f"* {clip(x, 160)}" for x in found), limit)
+    return fit((f"* {clip(x, 180)}" for x in found), limit)
 
 
 class Mended(NamedTuple):
-    """An error of this run, and the change after which it was gone."""
+    """An error of this run, and the versions of the program before and after it was gone."""
 
     error: str
-    change: str
-    experiment: int
+    before: str
+    after: str
+
+    @property
+    def change(self) -> str:
+        return diff(self.before, self.after)
 
 
 def mended(experiments: tuple[Experiment, ...]) -> list[Mended]:
-    """Errors after which the next version of the program failed otherwise or not at all."""
+    """Errors after which the next version failed otherwise or not at all, newest first."""
     found = []
-    for e in experiments:
+    for e in reversed(experiments[-LOOKED_AT:]):
         for before, after in zip(e.attempts, e.attempts[1:], strict=False):
-            error = error_of(before.error, before.executions[-1].log if before.executions else "")
-            if not error or (after.error and alike(error, error_of(after.error, "")) > 0.8):
-                continue
-            change = diff(before.program.files["main.py"], after.program.files["main.py"])
-            found.append(Mended(error, change, e.id))
+            error = error_of(before)
+            if error and alike(error, error_of(after)) <= 0.8:
+                one, two = (a.program.files["main.py"] for a in (before, after))
+                found.append(Mended(error, one, two))
     return found
 
 
 def mended_like(experiments: tuple[Experiment, ...], error: str, limit: int) -> str:
-    """The two errors most like `error`, with the change that mended each."""
-    scored = [(alike(m.error, error), m.experiment, m) for m in mended(experiments)]
-    near = sorted((s for s in scored if s[0] > 0.6), key=lambda s: s[:2], reverse=True)
-    near = list({m.change: (like, n, m) for like, n, m in reversed(near)}.values())[-2:]
-    share = limit // 2 - 40
-    return "\n".join(
-        f"{clip(m.error, share // 3)}\n{quote(cut(m.change, share * 2 // 3))}" for *_, m in near
-    )
+    """The two errors most like `error`, with the change that mended each; quoted."""
+    near = sorted(mended(experiments), key=lambda m: alike(m.error, error), reverse=True)
+    near = [m for m in near if alike(m.error, error) > 0.6][:2]
+    share = limit // max(1, len(near)) - 10
+    told = (f"{clip(m.error, share // 3)}\n{cut(m.change, share // 2)}" for m in near)
+    return cut(quote("\n".join(dict.fromkeys(told))), limit) if near else ""
 
 
 def pitfalls(experiments: tuple[Experiment, ...], limit: int) -> str:
     """Errors of this run, each kind once, newest first; for whoever writes the next program."""
     kinds: dict[str, str] = {}
-    for m in reversed(mended(experiments)):
-        added = [x[1:].strip() for x in m.change.splitlines() if x[:1] == "+" and x[1:].strip()]
-        line = f"* {clip(m.error, 130)}; mended by: {clip(' / '.join(added), 160)}"
-        kinds.setdefault(signature(m.error), line)
-    for e in reversed(experiments):
+    for m in mended(experiments):
+        if (kind := signature(m.error)) not in kinds:
+            added = [x[1:].strip() for x in m.change.splitlines() if x[:1] == "+"]
+            mend = clip(" / ".join(x for x in added if x), 160)
+            kinds[kind] = f"{clip(m.error, 130)} -> mended by: {mend}"
+    for e in reversed(experiments[-LOOKED_AT:]):
         if e.error and e.attempts:
             error = last_error(e)
-            kinds.setdefault(signature(error), f"* {clip(error, 160)}; never mended")
-    return fit(kinds.values(), limit)
+            kinds.setdefault(signature(error), f"{clip(error, 160)} -> never mended")
+    return fit(quote("\n".join(kinds.values())).splitlines(), limit)
 
 
 def last_error(e: Experiment) -> str:
     """What an experiment that failed failed of, in one line."""
-    last = e.attempts[-1] if e.attempts else None
-    log = last.executions[-1].log if last and last.executions else ""
-    return error_of((last.error if last else None) or e.error, log)
+    return (error_of(e.attempts[-1]) if e.attempts else "") or e.error or ""
 
 
-def error_of(error: str | None, log: str) -> str:
+def error_of(attempt: Attempt) -> str:
     """The error in one line: the exception where there was one, else what the host says."""
-    raised = [x for x in log.splitlines() if x[:1].isalpha() and x.partition(":")[0].isidentifier()]
-    names = [x for x in raised if x.partition(":")[0].endswith(("Error", "Exception", "Interrupt"))]
-    return names[-1] if error and names and "exit code" in error else error or ""
+    log = attempt.executions[-1].log if attempt.executions else ""
+    raised = exception(log) if attempt.error and "exit code" in attempt.error else ""
+    return raised or attempt.error or ""
 
 
 def diff(before: str, after: str) -> str:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, Field
 
 from rdagent import memory
-from rdagent.briefing import describe, source, time_left
-from rdagent.competition.weights import list_weights
+from rdagent.briefing import describe, previous_model, source, time_left
 from rdagent.records import Hypothesis
 
 if TYPE_CHECKING:
@@ -20,7 +19,9 @@ Component = Literal["DataLoadSpec", "FeatureEng", "Model", "Ensemble", "Workflow
 
 WEIGHTS = {"alignment": 0.2, "impact": 0.4, "novelty": 0.2, "feasibility": 0.1}
 """Of the ratings; what is missing to 1 counts against risk."""
-FIXED = 1_600
+HINTS = 1_000
+"""Characters of the user's advice that every proposal reads."""
+FIXED = 1_750
 """Characters of the question that are always there: instructions, form, headings, time."""
 EARLY = 0.25
 """Share of the search until which proposals start from the task, then from the results."""
@@ -80,17 +81,17 @@ def propose(desk: Desk, context: Context, parents: tuple[Experiment, ...]) -> Hy
             return None
         return "every hypothesis repeats one that was tried already: propose other ones"
 
-    cue, previous, hints = complexity(context), previous_model(context), _hints(context)
-    room = desk.shares(
-        context, FIXED + len(previous) + len(hints), history=4, lessons=3, lines=1, untried=1,
-        **({"siblings": 1, "parents": 2} if parents else {"siblings": 1}),
-    )  # fmt: skip
+    cue, previous, hints = complexity(context), previous_model(context), advice(context)
+    fixed = FIXED + len(previous) + len(hints)
+    near = {"siblings": 1, "parents": 2} if parents else {"siblings": 1}
+    room = desk.shares(context, fixed, history=4, lessons=3, lines=1, untried=1, **near)
+    history, shown = memory.history(done, room["history"])
+    ids = tuple(p.id for p in parents)
     reply = desk.ask(
-        "propose", context, Proposal, check,
-        operator=operator, early=context.progress < EARLY, complexity=cue,
-        previous=previous, time=time_left(context), hints=hints,
-        history=memory.history(done, room["history"]), lines=memory.lines(done, room["lines"]),
-        siblings=memory.siblings(done, tuple(p.id for p in parents), room["siblings"]),
+        "propose", context, Proposal, check, operator=operator, early=context.progress < EARLY,
+        complexity=cue, previous=previous, time=time_left(context), hints=hints, history=history,
+        lines=memory.lines(done, room["lines"]),
+        siblings=memory.siblings(done, ids, shown, room["siblings"]),
         lessons=memory.lessons(done, room["lessons"]),
         untried=memory.untried(done, room["untried"]),
         parents=[
@@ -116,17 +117,10 @@ def propose(desk: Desk, context: Context, parents: tuple[Experiment, ...]) -> Hy
     )
 
 
-def previous_model(context: Context) -> str:
-    """The user's model in one line; empty where there is none."""
-    c = context.competition
-    if c.prev_model is None or not context.finetune:
-        return ""
-    return memory.clip(list_weights(c, 400).replace("\n", ";"), 260)
-
-
-def _hints(context: Context) -> str:
-    lines = (f"* {memory.clip(hint, 300)}" for hint in reversed(context.hints))
-    return memory.fit(lines, 450)
+def advice(context: Context) -> str:
+    """The user's hints, the newest first; what is longer than `HINTS` is cut, and says so."""
+    text = "\n".join(f"* {hint.strip()}" for hint in reversed(context.hints))
+    return memory.cut(text, HINTS)
 
 
 def complexity(context: Context) -> Complexity:
@@ -143,9 +137,11 @@ def complexity(context: Context) -> Complexity:
 
 
 def _parent(e: Experiment, room: int, *, code: bool) -> dict[str, object]:
+    how = "" if code else str(e.hypothesis.plan.get("how", ""))
     return {
         "id": e.id,
         "statement": memory.clip(e.hypothesis.statement, room // 3),
-        "outcome": describe(e, room * 2 // 3),
+        "outcome": describe(e, room // 3),
+        "how": memory.clip(how, room // 3) if room > 300 else "",
         "code": source(e) if code else "",
     }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rdagent import coder
 from rdagent.briefing import Desk
-from rdagent.errors import RDAgentError, ReplyError
+from rdagent.errors import ReplyError
 from rdagent.playbook import Playbook
 from rdagent.propose import propose
 from rdagent.review import plain, review
@@ -19,16 +18,11 @@ if TYPE_CHECKING:
     from rdagent.records import Card, Context, Experiment, Feedback, Hypothesis, Program
 
 
-@dataclass(frozen=True)
 class PromptedResearcher:
     """Keeps nothing between calls: what it remembers is in the journal."""
 
-    llm: LLM
-    prompts: Prompts
-
-    @property
-    def desk(self) -> Desk:
-        return Desk(self.llm, self.prompts)
+    def __init__(self, llm: LLM, prompts: Prompts) -> None:
+        self.desk = Desk(llm, prompts)
 
     def floor(self, context: Context) -> tuple[Hypothesis, Program]:
         """The playbook's: a valid submission does not wait for a provider."""
@@ -60,5 +54,5 @@ class PromptedResearcher:
     def review(self, context: Context, experiment: Experiment) -> Feedback:
         try:
             return review(self.desk, context, experiment)
-        except RDAgentError:  # the outcome stands without an explanation
+        except ReplyError:  # the outcome stands without an explanation
             return plain(experiment)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rdagent.competition import examples_dir, load_competition
+from rdagent.competition import examples_dir, load_competition, read_test, read_train
 from rdagent.interfaces import T
 from rdagent.llm.replies import read
 from rdagent.prompts import Prompts
@@ -142,7 +142,9 @@ def example(name: str, operator: Operator, rounds: int = 5, **fields: Any) -> Co
     """A context in the middle of a run on an example."""
     c = load_competition(name, examples_dir(), finetune=EXAMPLES[name])
     context = Context(
-        id=rounds, competition=c, card=CARD, train_preview=c.data_dir, rows=300, test_rows=200,
+        id=rounds, competition=c, card=CARD, train_preview=c.data_dir,
+        rows=len(read_train(c)), test_rows=len(read_test(c)), sampled=False,
+        env={"DS_CPUS": "2", "DS_MEMORY": str(6 * 2**30), "DS_GPUS": ""},
         experiments=(), operator=operator, progress=0.4, seconds_left=5000, timeout=600, folds=5,
         finetune=EXAMPLES[name], hints=("Pixels of one row belong together.",),
         sandbox=Sandbox(

@@ -10,6 +10,7 @@ import math
 import re
 import zipfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def list_weights(c: Competition, limit: int = 1500) -> str:
     heads, bodies = [], []
     for path in files[:_MAX_FILES]:
         mark = ", latest checkpoint" if path.is_relative_to(latest) else ""
-        kind, tensors = _contents(path)
+        kind, tensors = _contents(path, path.stat().st_mtime_ns)
         body = _listed(tensors)
         if body and body in bodies:
             kind, body = f"{kind}, the same tensors as above", []
@@ -54,7 +55,8 @@ def list_weights(c: Competition, limit: int = 1500) -> str:
     return _fitted(heads, bodies, limit)
 
 
-def _contents(path: Path) -> Contents:
+@lru_cache(maxsize=64)
+def _contents(path: Path, _time: int) -> Contents:
     """What one file holds; never an exception."""
     if path.suffix.lower() in _KINDS:
         return Contents(f"{_KINDS[path.suffix.lower()]} (not looked into)", {})
