@@ -50,8 +50,9 @@ class Account:
     def __init__(self) -> None:
         self.stages: dict[str, Tally] = {}
         self.experiments: dict[int | None, Tally] = {}
-        self.models: dict[str, Tally] = {}
         self.longest_reply = 0
+        self.largest = Usage()
+        """Of the call that took most tokens."""
         self.last_id = 0
         self._open: dict[int, dict[str, Any]] = {}
         self._asked: Counter[tuple[int | None, str]] = Counter()
@@ -74,6 +75,10 @@ class Account:
         """Calls so far: the order number of the next one."""
         return self._asked[experiment, prompt_name]
 
+    def model_of(self, number: int) -> str:
+        """That a call in flight asks."""
+        return str(self._open[number]["model"])
+
     @property
     def in_flight(self) -> Usage:
         """What the calls that have not ended yet are expected to come to."""
@@ -89,11 +94,11 @@ class Account:
         start = self._open.pop(line["id"])
         usage = Usage(**line["usage"])
         self.longest_reply = max(self.longest_reply, usage.output)
+        self.largest = max(self.largest, usage, key=lambda u: u.tokens)
         corrected, failed = int(start["kind"] == "correct"), int(line["error"] is not None)
         one = Tally(1, corrected, failed, line["seconds"], usage)
         _add(self.stages, start["prompt_name"], one)
         _add(self.experiments, start["experiment"], one)
-        _add(self.models, start["model"], one)
 
     def close_unfinished(self) -> None:
         """Calls of an agent that was killed: what went in is paid for, what came is unknown."""
@@ -138,6 +143,7 @@ class Ledger:
         self.max_cost, self.max_tokens = max_cost, max_tokens
         self.account = read_account(run)
         self._refusal: str | None = None
+        self._asked, self._answered = "", set[str]()
         self._texts = run / "texts"
         self._lock = threading.Lock()
         path = run / "llm.jsonl"
@@ -160,9 +166,14 @@ class Ledger:
             return self.account.spent(experiment)
 
     def exhausted(self) -> str | None:
-        """Why no further question may be asked; None while one may."""
+        """Why no further question, as large as the largest so far, may be asked; None: it may."""
         with self._lock:
-            return self._refusal or self._over(Usage())
+            return self._refusal or self._over(self.account.largest)
+
+    def answered(self) -> bool:
+        """Whether the model that was asked last has replied since the ledger was opened."""
+        with self._lock:
+            return self._asked in self._answered
 
     def reserve(
         self, call: Call, model: str, price: Callable[[Usage], float | None]
@@ -183,12 +194,13 @@ class Ledger:
             if reason := self._over(expected):
                 self._refusal = reason
                 raise LimitError(reason)
+            self._asked = redact(model)
             number = self.account.last_id + 1
             call = replace(call, n=self.account.asked(call.experiment, call.prompt_name))
             messages = [{"role": m["role"], **self._keep(m["content"])} for m in call.messages]
             self._append({
                 "type": "start", "id": number, "prompt_name": call.prompt_name, "kind": call.kind,
-                "experiment": call.experiment, "n": call.n, "model": redact(model),
+                "experiment": call.experiment, "n": call.n, "model": self._asked,
                 "messages": messages, "expected": expected.model_dump(),
                 "input_money": price(entry),
             })  # fmt: skip
@@ -197,6 +209,7 @@ class Ledger:
     def settle(self, number: int, completion: Completion, seconds: float) -> None:
         """Note the reply of call `number`."""
         with self._lock:
+            self._answered.add(self.account.model_of(number))
             self._append({
                 "type": "end", "id": number, "model": redact(completion.model), "error": None,
                 "finish": completion.finish, "reply": self._keep(completion.text),
@@ -207,10 +220,12 @@ class Ledger:
     def fail(self, number: int, error: BaseException, usage: Usage, seconds: float) -> None:
         """Note that call `number` ended without a reply; `usage` is what it cost all the same."""
         with self._lock:
+            if isinstance(error, ReplyError):  # of this question; the model is there
+                self._answered.add(self.account.model_of(number))
             self._append({
                 "type": "end", "id": number,
                 "error": redact(str(error) or type(error).__name__),
-                "reply_error": isinstance(error, ReplyError),
+                "raised": "setup" if getattr(error, "setup", False) else type(error).__name__,
                 "usage": usage.model_dump(), "seconds": round(seconds, 3),
             })  # fmt: skip
 
