@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING, Literal
 
 from rdagent.errors import GradingError, InvalidSubmissionError
@@ -96,13 +95,13 @@ def rerun(agent: Agent, experiment: Experiment) -> pd.DataFrame | None:
     if agent.interrupted or sum(folds) > left / 4:
         return None
     refit = 1.5 * max(folds, default=0.0)
-    end = time.monotonic() + min(2 * sum(folds) + 5, left - refit)
+    end = agent.writer.elapsed + min(2 * sum(folds) + 5, left - refit)
     assert experiment.program is not None
     again, hidden = agent.evaluator.rerun(
         experiment.id,
         experiment.attempt,
         experiment.program,
-        lambda: end - time.monotonic(),
+        lambda: end - agent.writer.elapsed,
     )
     for execution in again:
         agent.append(Executed(id=experiment.id, execution=execution))

@@ -29,6 +29,9 @@ class Event(Record):
 
     at: str = ""
     elapsed: float = 0.0
+    looks: tuple[float, ...] = ()
+    """What the agent saw when it looked at the clock since the event before: a replay shows it
+    the same, so that it decides the same."""
 
 
 class Budget(Record):

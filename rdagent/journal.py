@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -203,12 +203,25 @@ def finish(experiment: Experiment, event: ExperimentFinished) -> Experiment:
     return ended.model_copy(update={"attempts": tuple(attempts)})
 
 
+class Clock(Protocol):
+    """Tells a replay the time of the run that it repeats."""
+
+    def look(self) -> float:
+        """Active seconds of the run."""
+        ...
+
+    def stamp(self, event: AnyEvent) -> float:
+        """The same for an event that is about to be written."""
+        ...
+
+
 class JournalWriter:
     """The one writer of a run's `events.jsonl`."""
 
     def __init__(
-        self, run: Path, observe: Callable[[AnyEvent, Journal], None] | None = None
-    ) -> None:
+        self, run: Path, observe: Callable[[AnyEvent, Journal], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:  # fmt: skip
         """Open (or create) the journal below `run`.
 
         Raises SetupError if another agent writes it or a line of it cannot be read.
@@ -232,16 +245,23 @@ class JournalWriter:
         os.lseek(self._fd, 0, os.SEEK_END)
         self._elapsed_before = self.journal.elapsed
         self._since = time.monotonic()
+        self._clock, self._looks = clock, list[float]()
 
     @property
     def elapsed(self) -> float:
-        """Active seconds of the run, over all its resumes."""
-        return self._elapsed_before + time.monotonic() - self._since
+        """Active seconds of the run, over all its resumes; every look is kept for a replay."""
+        self._looks.append(self._clock.look() if self._clock else self._now())
+        return self._looks[-1]
+
+    def _now(self) -> float:
+        return round(self._elapsed_before + time.monotonic() - self._since, 3)
 
     def append(self, event: AnyEvent) -> None:
         """Write one event, then fold it in; Ctrl-C waits until both are done."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        event = event.model_copy(update={"at": now, "elapsed": round(self.elapsed, 3)})
+        elapsed = self._clock.stamp(event) if self._clock else self._now()
+        times = {"at": now, "elapsed": elapsed, "looks": tuple(self._looks)}
+        event = event.model_copy(update=times)
         line = event.model_dump_json(exclude_defaults=False).encode() + b"\n"
         held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
@@ -259,6 +279,7 @@ class JournalWriter:
             if isinstance(event, _DURABLE):
                 os.fsync(self._fd)
             self.journal.apply(event)
+            self._looks.clear()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
         if self._observe:

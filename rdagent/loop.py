@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 from rdagent.deliver import deliver_folds, deliver_last
@@ -19,6 +18,8 @@ from rdagent.runs import RunFolder
 
 HINTS = "hints.md: "
 """How a note begins that holds the content of that file; the last such one counts."""
+
+STOPPED = "stopped by the user"
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Agent:
             if not self.journal.finished:
                 raise  # there is nothing to deliver yet
             self.interrupted = True
-            reason = "stopped by the user"
+            reason = STOPPED
             self.evaluator.stage("stopping: delivering the best so far (Ctrl-C again: at once)")
         deliver_last(self)
         self.append(RunFinished(reason=reason))
@@ -74,7 +75,7 @@ class Agent:
         budget, rounds = self.journal.budget, self.journal.rounds
         if budget.loop_n is not None and rounds >= budget.loop_n:
             return f"{rounds} of {budget.loop_n} rounds played"
-        return self.players.limit_reached(rounds) or self.time_used()
+        return self.players.limit_reached() or self.time_used()
 
     def time_used(self) -> str | None:
         """Why nothing can be started that would end in time; None while something can."""
@@ -141,7 +142,6 @@ class Agent:
                 self.note("warning", f"The competition was not summed up: {said(error)}")
             return
         if found:
-            self.players.answered = True
             self.append(Understood(card=found[0]))
             for text in found[1]:
                 self.note("decision", text)
@@ -153,23 +153,29 @@ class Agent:
         """One experiment: an idea becomes a program, which is repaired until it runs."""
         played = Round(self, player, operator, parents, warm_up=warm_up)
         played.play()
-        # Before it is finished: it is played again once the user has mended the setup.
-        self.players.refuse_setup(played.trouble, self.folder.path)
-        experiment = self.finish(played)
-        if isinstance(played.trouble, KeyboardInterrupt):
-            raise played.trouble
-        unusable = isinstance(played.trouble, ReplyError) or not experiment.attempts
-        self.heed(played.trouble, empty=experiment.error is not None and unusable)
-        if self.players.gone and player is self.players.fallback and not experiment.attempts:
-            self.players.stopped = experiment.error  # the playbook has no more ideas
+        trouble, error = played.trouble, played.result.error
+        if not (error and self.players.in_vain(trouble, proposed=played.proposed)):
+            self.finish(played)
+        trouble = played.trouble  # a review may have brought some
+        if isinstance(trouble, KeyboardInterrupt | SetupError):
+            raise trouble
+        idle = error is not None and not played.experiment.attempts
+        if player is not self.players.fallback:
+            unusable = error is not None and isinstance(trouble, ReplyError)
+            self.heed(trouble, empty=idle or unusable)
+        elif self.players.gone:
+            endless = self.journal.budget.loop_n is None
+            self.players.stood_in(error if idle else None, endless=endless)
 
     def heed(self, trouble: BaseException | None, *, empty: bool) -> None:
-        """What an error of the LLM means for the rounds to come."""
-        self.players.answered |= isinstance(trouble, ReplyError)
+        """What came of asking the LLM, for the rounds to come."""
         self.players.refuse_setup(trouble, self.folder.path)
-        warning = self.players.heed(trouble, empty=empty, journal=self.journal)
+        gone = self.players.gone
+        warning = self.players.heed(trouble, empty=empty)
         if warning and self.limit_reached() is None:
             self.note("warning", warning)
+        if gone and not self.players.gone:
+            self.understand()  # it may have been gone when it was first asked
 
     def finish(self, played: Round) -> Experiment:
         """Arithmetic decides, the researcher explains; a new best is delivered at once."""
@@ -195,12 +201,12 @@ class Agent:
 
     def review(self, played: Round, experiment: Experiment) -> Feedback:
         """What it taught; nothing where the LLM cannot say."""
-        silent = (LimitError, ProviderError, KeyboardInterrupt)
+        silent = (LimitError, ProviderError, SetupError, KeyboardInterrupt)
         if not isinstance(played.trouble, silent):
             try:
                 self.evaluator.stage("reviewing")
                 return played.researcher.review(self.context(played.operator), experiment)
-            except (SetupError, OSError):
+            except OSError:
                 raise
             except (Exception, KeyboardInterrupt) as error:  # its score shall not be lost
                 played.trouble = played.trouble or error
@@ -213,10 +219,10 @@ class Agent:
         ledger = self.players.ledger
         used = ledger.spent(played.id) if ledger else None
         return Cost(
-            seconds=round(time.monotonic() - played.started, 3),
+            seconds=round(self.writer.elapsed - played.started, 3),
             programs=round(sum(e.seconds for e in executions), 3),
             tokens=used.input + used.output if used else 0,
-            money=used.money or 0.0 if used else 0.0,
+            money=used.money if used else 0.0,
         )
 
     def better(self, result: Evaluation, best: Experiment | None) -> bool:

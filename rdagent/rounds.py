@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from rdagent.errors import SetupError
@@ -32,13 +31,14 @@ class Round:
     ) -> None:  # fmt: skip
         self.agent, self.researcher = agent, researcher
         self.operator: Operator = operator
-        self.id, self.started = agent.journal.next_id, time.monotonic()
+        self.id, self.started = agent.journal.next_id, agent.writer.elapsed
         self.result = Evaluation()
         """Of the attempt that counts."""
         self.chosen: int | None = None
         """Index of that attempt, where it is not the last."""
         self.trouble: BaseException | None = None
         """What its researcher raised, if anything."""
+        self.proposed = False
         self._parents = tuple(agent.journal.experiments[p] for p in parents)
         self._warm_up = warm_up
         best = agent.journal.best()
@@ -69,8 +69,8 @@ class Round:
         context = agent.context(self.operator)
         agent.evaluator.stage("proposing")
         hypothesis = self.researcher.propose(context, self._parents)
-        agent.players.answered |= self.researcher is agent.players.researcher
         agent.append(Proposed(id=self.id, hypothesis=hypothesis))
+        self.proposed = True
         agent.evaluator.stage("writing the program")
         return self.researcher.write(context, hypothesis, self._parents)
 
@@ -135,9 +135,9 @@ class Round:
                 return
             self.chosen = index  # until the tuned one has shown more
             tuned = self.attempt(program, self.result.hidden if agent.evaluator.grader else None)
-        except (SetupError, OSError):
+        except OSError:
             raise
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as error:  # what it scored shall not be lost
             self.trouble = error
             return
         if self._better(tuned, self.result):
