@@ -14,10 +14,10 @@ from rdagent.errors import SetupError
 from rdagent.evaluate import Evaluator
 from rdagent.events import AnyEvent, Budget, RunResumed, RunStarted
 from rdagent.graders.hidden import HiddenGrader
-from rdagent.journal import Journal, JournalWriter
+from rdagent.journal import Clock, Journal, JournalWriter, load
 from rdagent.loop import HINTS, Agent
 from rdagent.playbook import Playbook
-from rdagent.players import DEFAULT_ROUNDS, Players, totals
+from rdagent.players import DEFAULT_ROUNDS, Players
 from rdagent.prompts import Prompts
 from rdagent.records import Competition, Sandbox
 from rdagent.researcher import PromptedResearcher
@@ -48,8 +48,8 @@ class Observer(Protocol):
 
     def event(self, event: AnyEvent, journal: Journal) -> None: ...
 
-    def spent(self, text: str) -> None:
-        """What the LLM took over the whole run; told once at its end."""
+    def account(self, ledger: Ledger) -> None:
+        """What the LLM takes; it grows as the run plays."""
         ...
 
 
@@ -65,7 +65,7 @@ class Silent:
     def event(self, event: AnyEvent, journal: Journal) -> None:
         """Nothing."""
 
-    def spent(self, text: str) -> None:
+    def account(self, ledger: Ledger) -> None:
         """Nothing."""
 
 
@@ -88,6 +88,7 @@ def run(
     policy: Policy | None = None,
     provider: Provider | None = None,
     runner: Runner | None = None,
+    clock: Clock | None = None,
 ) -> tuple[Journal, Path]:
     """Play a competition, or go on with a run; returns its journal and its folder.
 
@@ -103,9 +104,10 @@ def run(
         hints: advice for the researcher.
         resume: a run folder, or its name below the log folder.
         researcher: plays in place of the one that the settings name.
-        fallback: plays floor and warm-up where that one is an LLM, and when it is gone.
+        fallback: plays floor and warm-up where that one is an LLM, and while it is gone.
         ledger: what that one has cost.
         policy, provider, runner: in place of those that the settings name.
+        clock: of the run that this one repeats; its hints come from there alone.
 
     Raises:
         SetupError: something the user can mend; the message says what to do.
@@ -120,15 +122,17 @@ def run(
     runner = runner or make_runner(settings)
     sandbox = runner.probe()  # before a run folder exists: nothing is left behind if it fails
     observer.stage("reading the data")
-    if asked:
-        asked.check(max_cost=max_cost is not None)
-    folder, known, seed = _folder(settings, competition, command, seed, resume)
-    writer, client = JournalWriter(folder.path, observer.event), None
+    known, seed, folder = _find(settings, competition, command, seed, resume)
+    if asked:  # before a run folder exists, too; what is read here gives litellm time to load
+        asked.check(max_cost=max_cost is not None or _capped(folder))
+    folder = folder or create_run(settings, known, command=command, seed=seed)
+    writer, client = JournalWriter(folder.path, observer.event, clock), None
     observer.opened(folder.path)
     try:
         given = {"loop_n": loop_n, "timeout": timeout}
         given |= {"max_cost": max_cost, "max_tokens": max_tokens}
-        budget = _budget(writer.journal, given, llm=provider is not None or fallback is not None)
+        llm = provider is not None or fallback is not None
+        budget = _budget(writer.journal, given, llm=llm)
         if provider:
             client = make_llm(
                 provider, folder.path, max_cost=budget.max_cost, max_tokens=budget.max_tokens,
@@ -142,18 +146,19 @@ def run(
         )  # fmt: skip
         agent = _assemble(
             folder, known, writer, settings, runner, sandbox, players, seed=seed,
-            finetune=command == "finetune", stage=observer.stage, policy=policy,
+            finetune=command == "finetune", stage=observer.stage,
+            policy=policy or make_policy(llm=llm),
         )  # fmt: skip
         if client:
             client.seconds_left = agent.search_seconds_left
+        if ledger:
+            observer.account(ledger)
         _open(agent, budget)
         if runner.warning:
             agent.note("warning", runner.warning)
-        _take_hints(agent, hints)
+        _take_hints(agent, hints, file=clock is None)
         with _polite_stop():
             journal = agent.play()
-        if players.ledger:
-            observer.spent(totals(players.ledger))
         return journal, folder.path
     except OSError as error:
         raise SetupError(
@@ -165,31 +170,38 @@ def run(
             client.ledger.close()
 
 
-def _folder(
+def _find(
     settings: Settings, competition: str | None, command: str, seed: int | None,
     resume: Path | str | None,
-) -> tuple[RunFolder, Competition, int]:  # fmt: skip
-    """The run folder, made or found again; its competition and its seed."""
+) -> tuple[Competition, int, RunFolder | None]:  # fmt: skip
+    """The competition, the seed and, of a run that goes on, the folder."""
     if resume is None:
         if competition is None:
             raise SetupError("--competition is missing: name a competition, or --resume a run")
         known = load_competition(competition, settings.data_root, finetune=command == "finetune")
-        return create_run(settings, known, command=command, seed=seed or 0), known, seed or 0
+        return known, seed or 0, None
     folder, known, about = reopen_run(
         settings, Path(resume), competition_id=competition, command=command
     )
     if seed is not None and seed != about["seed"]:
         raise SetupError(f"{folder.path.name} has --seed {about['seed']}: leave --seed away")
-    return folder, known, int(about["seed"])
+    return known, int(about["seed"]), folder
 
 
-def _take_hints(agent: Agent, hints: tuple[str, ...]) -> None:
+def _capped(folder: RunFolder | None) -> bool:
+    """Whether the run that goes on has a limit of money."""
+    if folder is None or not (folder.path / "events.jsonl").exists():
+        return False
+    return load(folder.path).budget.max_cost is not None
+
+
+def _take_hints(agent: Agent, hints: tuple[str, ...], *, file: bool) -> None:
     """Note the user's advice: each `--hint`, and `hints.md` whenever it says something new."""
     texts = list(hints)
     noted = [n.text for n in agent.journal.notes if n.text.startswith(HINTS)]
-    file = HINTS + read_hints(agent.competition)
-    if file != (noted[-1] if noted else HINTS):
-        texts.insert(0, file)
+    content = HINTS + read_hints(agent.competition)
+    if file and content != (noted[-1] if noted else HINTS):
+        texts.insert(0, content)
     graded = (agent.folder.path / "grades.jsonl").exists()
     for text in texts:
         agent.note("steered after grading" if graded else "hint", text)
@@ -200,7 +212,7 @@ def _take_hints(agent: Agent, hints: tuple[str, ...]) -> None:
 def _assemble(
     folder: RunFolder, competition: Competition, writer: JournalWriter, settings: Settings,
     runner: Runner, sandbox: Sandbox, players: Players, *, seed: int, finetune: bool,
-    stage: Callable[[str], None], policy: Policy | None,
+    stage: Callable[[str], None], policy: Policy,
 ) -> Agent:  # fmt: skip
     stage("hiding rows")
     if (folder.path / "folds.csv").exists():
@@ -223,7 +235,7 @@ def _assemble(
     )  # fmt: skip
     return Agent(
         folder=folder, competition=competition, writer=writer, players=players,
-        policy=policy or make_policy(settings), evaluator=evaluator, sandbox=sandbox,
+        policy=policy, evaluator=evaluator, sandbox=sandbox,
         max_attempts=settings.coder_max_loop, max_full_repairs=settings.runner_max_loop,
         finetune=finetune, seed=seed,
     )  # fmt: skip
