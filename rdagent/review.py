@@ -47,6 +47,7 @@ def review(desk: Desk, context: Context, experiment: Experiment) -> Feedback:
         lessons=memory.lessons(context.experiments, min(room["lessons"], 1000)),
         change=memory.cut(change, min(room["change"], 1500)), changed_from=origin,
         plan=memory.cut(how, room["plan"]),
+        run=f"of fold {runs[-1].fold}" if runs and runs[-1].fold is not None else "of its run",
         output=memory.cut(quote(relevant(log, code, 600)), room["output"]) if log.strip() else "",
     )  # fmt: skip
     known = {x.id for x in context.experiments if x.feedback and x.feedback.lesson}
