@@ -56,7 +56,7 @@ class Settings(BaseModel):
     playbook_drafts: int = Field(2, alias="DS_PLAYBOOK_DRAFTS", ge=0)
     """Programs of the playbook that an LLM starts from; they count as part of round 0."""
     playbook_fallback: bool = Field(True, alias="DS_PLAYBOOK_FALLBACK")
-    """Whether the playbook goes on when the LLM's provider is gone."""
+    """Whether the playbook goes on while the LLM's provider is gone."""
     local_cpu_count: int | None = Field(None, alias="DS_LOCAL_CPU_COUNT", ge=1)
     """Cores of a program; unset: all that this process may use."""
     local_mem_limit: float | None = Field(None, alias="DS_LOCAL_MEM_LIMIT", gt=0)
@@ -285,12 +285,12 @@ def make_llm(
     return Client(provider, ledger, seconds_left, render or prompts.render, tell)
 
 
-def make_policy(settings: Settings) -> Policy:
-    """Which experiments to extend."""
+def make_policy(*, llm: bool) -> Policy:
+    """Which experiments to extend, where an LLM or the playbook has the ideas."""
     from rdagent.policies import GreedyPolicy
 
     # The playbook mends by rule what it can; an LLM may see a way round.
-    return GreedyPolicy(debug_depth=1 if settings.chat_model else 0)
+    return GreedyPolicy(debug_depth=1 if llm else 0)
 
 
 def _variables(environment: Mapping[str, str] | None, dotenv: Path) -> dict[str, str]:
