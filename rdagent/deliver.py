@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rdagent.choice import SAFETY, choose, rerun
 from rdagent.events import Delivered, Executed
-from rdagent.players import cost_table
+from rdagent.players import cost_table, totals
 from rdagent.predictions import combine, distance, write_submission
 from rdagent.records import Experiment
 from rdagent.report import render_report
@@ -156,6 +156,7 @@ def _report(agent: Agent, delivered: Delivered) -> str:
     ledger = agent.players.ledger
     return render_report(
         agent.folder.path.name, agent.competition, agent.journal, delivered,
+        spent=totals(ledger) if ledger and ledger.calls else "",
         costs=cost_table(ledger) if ledger else "",
     )  # fmt: skip
 

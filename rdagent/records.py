@@ -221,8 +221,8 @@ class Cost(Record):
     programs: float = 0.0
     """Seconds inside programs."""
     tokens: int = 0
-    money: float = 0.0
-    """US dollars."""
+    money: float | None = 0.0
+    """US dollars; None: nobody knows the price."""
 
 
 class Experiment(Record):

@@ -22,16 +22,17 @@ def show(score: Score | None) -> str:
 
 
 def render_report(
-    run: str, c: Competition, journal: Journal, delivered: Delivered, costs: str = ""
-) -> str:
+    run: str, c: Competition, journal: Journal, delivered: Delivered,
+    spent: str = "", costs: str = "",
+) -> str:  # fmt: skip
     """The whole report as Markdown; the journal may still be running.
 
-    `costs` is a table of what the LLM took by stage, where there is one.
+    What the LLM took, where there is one: `spent` in a line, `costs` as a table of its stages.
     """
     chosen = journal.experiments[delivered.experiment]
     parts = [
         f"# {c.id}: {chosen.hypothesis.statement}",
-        _headline(run, c, journal, delivered),
+        _headline(run, c, journal, delivered, spent or _spent(journal)),
         "## What was tried",
         _table(journal),
         "## What worked, and why",
@@ -45,7 +46,9 @@ def render_report(
     return "\n\n".join(parts) + "\n"
 
 
-def _headline(run: str, c: Competition, journal: Journal, delivered: Delivered) -> str:
+def _headline(
+    run: str, c: Competition, journal: Journal, delivered: Delivered, spent: str
+) -> str:  # fmt: skip
     better = "higher" if c.higher_is_better else "lower"
     part = "final part, which no search saw" if _is_final(journal, delivered) else "search part"
     before = " (measured before the refit)" if delivered.kind == "refit" else ""
@@ -54,18 +57,21 @@ def _headline(run: str, c: Competition, journal: Journal, delivered: Delivered) 
         f"* Delivered: experiment {delivered.experiment}: {KINDS[delivered.kind]}"
         + (f". No refit: {delivered.reason}" if delivered.reason else ""),
         f"* Run: `{run}`, {journal.rounds} rounds in {journal.elapsed / 60:.1f} minutes, "
-        f"{journal.program_seconds / 60:.1f} of them inside programs{_spent(journal)}",
+        f"{journal.program_seconds / 60:.1f} of them inside programs",
         "* Submission: `submission.csv`; program: `workspace_input/main.py` "
         "(run as `python ./workspace_input/main.py` with the data in `workspace_input/`)",
     ]
+    if spent:
+        lines.insert(3, f"* LLM: {spent}")
     return "\n".join(lines)
 
 
 def _spent(journal: Journal) -> str:
-    """What the LLM took in the rounds so far; empty without one."""
+    """What an LLM took in the rounds of a run that goes on without its account; or nothing."""
     tokens = sum(e.cost.tokens for e in journal.finished)
-    money = sum(e.cost.money for e in journal.finished)
-    return f"; {tokens:,} tokens, ${money:.2f}" if tokens else ""
+    known = [e.cost.money for e in journal.finished if e.cost.money is not None]
+    money = f"${sum(known):.2f}" if len(known) == len(journal.finished) else "price unknown"
+    return f"{tokens:,} tokens, {money}" if tokens else ""
 
 
 def _is_final(journal: Journal, delivered: Delivered) -> bool:

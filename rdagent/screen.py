@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -24,8 +25,11 @@ from rdagent.events import (
     RunStarted,
 )
 from rdagent.journal import Journal
-from rdagent.records import Experiment
+from rdagent.records import Cost, Experiment
 from rdagent.report import against, how, show
+
+if TYPE_CHECKING:
+    from rdagent.llm import Ledger
 
 SHOWN = 12
 """Rounds that the live table holds; older ones scroll into the report."""
@@ -37,7 +41,7 @@ class Screen:
     def __init__(self, command: str = "data_science", console: Console | None = None) -> None:
         self._command = command
         self.folder: Path | None = None
-        self._spent = ""
+        self._ledger: Ledger | None = None
         self.console = console or Console(highlight=False, emoji=False)
         self._journal = Journal()
         self._stage, self._since = "starting", time.monotonic()
@@ -73,9 +77,9 @@ class Screen:
         """What the agent does now."""
         self._stage, self._since = text, time.monotonic()
 
-    def spent(self, text: str) -> None:
-        """What the LLM took, for the summary."""
-        self._spent = text
+    def account(self, ledger: Ledger) -> None:
+        """What the LLM takes, for the status line and the summary."""
+        self._ledger = ledger
 
     def event(self, event: AnyEvent, journal: Journal) -> None:
         self._journal = journal
@@ -96,8 +100,8 @@ class Screen:
                 else:
                     self.say(Text(f"  {event.text}", style="dim"))
             case ExperimentStarted() if not self.console.is_terminal:
-                warm_up = ", warm-up" if event.warm_up else ""
-                self.say(Text(f"round {event.id}: {event.operator}{warm_up} ..."))
+                name = _round(journal.experiments[event.id], journal)
+                self.say(Text(f"{name}: {event.operator} ..."))
             case Proposed() if not self.console.is_terminal:
                 self.say(Text(f"  {event.hypothesis.statement}"))
             case ExperimentFinished() if not self.console.is_terminal:
@@ -130,8 +134,10 @@ class Screen:
         here = Path(os.path.relpath(folder))
         out(Text.assemble(("Submission: ", "bold"), str(here / "best" / "submission.csv")))
         out(Text.assemble(("Report: ", "bold"), str(here / "best" / "report.md")))
-        if self._spent:
-            out(Text.assemble(("LLM: ", "bold"), self._spent))
+        if self._ledger:
+            from rdagent.players import totals
+
+            out(Text.assemble(("LLM: ", "bold"), totals(self._ledger)))
         out(Text.assemble(("Ended: ", "bold"), journal.ended or "not yet"))
         out(Text("\nWhat next:", style="bold"))
         more = journal.rounds + 5
@@ -141,7 +147,7 @@ class Screen:
             ("go on", f"python -m rdagent.{self._command} --resume {here} --loop-n {more}"),
             ("new rows", f"rdagent predict {here} --data FOLDER"),
             ("your own data", "set DS_LOCAL_DATA_PATH to the folder that holds your competitions"),
-            ("what else", "" if self._spent else llm),
+            ("what else", "" if self._ledger else llm),
         ):
             if command:
                 out(Text(f"  {what:14} {command}"))
@@ -166,7 +172,7 @@ class Screen:
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 1), expand=False)
-        paid = any(e.cost.money for e in self._journal.finished)
+        paid = any(e.cost.money != 0 for e in self._journal.finished)
         names = ["#", "how", "hypothesis", "score", "against the best", "s"]
         for name in (*names, "$") if paid else names:
             table.add_column(name, no_wrap=True, overflow="ellipsis")
@@ -180,7 +186,7 @@ class Screen:
                 _short(f"failed: {e.error}" if e.error else show(e.score), 26),
                 Text(against(e)),
                 f"{e.cost.seconds:.0f}",
-                *([f"{e.cost.money:.2f}"] if paid else []),
+                *([_money(e.cost)] if paid else []),
                 style="red" if e.error else "bold green" if good else "",
             )
         return table
@@ -190,10 +196,10 @@ class Screen:
         flying = [e for e in journal.experiments.values() if e.id >= len(journal.finished)]
         parts = []
         if flying:
-            of = f"/{journal.budget.loop_n}" if journal.budget.loop_n else ""
-            counts = flying[-1].id > 0 and not flying[-1].warm_up
-            parts.append(f"round {journal.rounds + 1}{of}" if counts else "round 0")
+            parts.append(_round(flying[-1], journal))
         parts.append(f"{self._stage} {spent:.0f} s")
+        if self._ledger and (used := self._ledger.total).input:
+            parts.append(f"{used.tokens:,} tokens ({used.cached / used.input:.0%} cached)")
         if flying and flying[-1].hypothesis.statement:
             parts.append(flying[-1].hypothesis.statement[:60])
         best = journal.best()
@@ -213,11 +219,24 @@ class Screen:
         return max(0.0, left)
 
 
+def _round(e: Experiment, journal: Journal) -> str:
+    """An experiment under way, as `--loop-n` counts."""
+    if e.warm_up or not e.id:
+        return "warm-up" if e.warm_up else "round 0"
+    of = f"/{journal.budget.loop_n}" if journal.budget.loop_n else ""
+    return f"round {journal.rounds + 1}{of}"
+
+
+def _money(cost: Cost) -> str:
+    """US dollars, where there is a price."""
+    return "?" if cost.money is None else f"{cost.money:.2f}"
+
+
 def _outcome(e: Experiment) -> str:
     if e.error:
         return f"failed: {e.error}"
     new = "  <- new best" if e.feedback and e.feedback.accepted else ""
-    money = f", ${e.cost.money:.2f}" if e.cost.money else ""
+    money = f", ${_money(e.cost)}" if e.cost.money != 0 else ""
     return f"{show(e.score)}, against the best: {against(e)}, {e.cost.seconds:.0f} s{money}{new}"
 
 
