@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from model import CARD, Model, asked, idea, lesson
-from openai_server import OpenAIServer, Reply
+from openai_server import Answer, OpenAIServer, Reply
 from scripted import HONEST, WRITE, make_toy
 
 from rdagent.errors import SetupError
@@ -226,6 +226,43 @@ def test_a_wrong_key_is_said_once_and_the_run_goes_on_when_it_is_mended(tmp_path
     with OpenAIServer(Model(write=fenced(GOOD))) as server:
         journal, _ = play(tmp_path, server, 1, resume=folder)
     assert journal.experiments[1].score
+
+
+def test_a_wrong_model_of_one_stage_is_said_though_another_answered(tmp_path: Path) -> None:
+    """The map's model is first asked when a program is written, after two good answers."""
+    script = Model(write=fenced(GOOD))
+
+    def answer(body: dict[str, Any], n: int) -> Answer:
+        if body["model"] == "mispelt":
+            return Reply(status=404, error={"message": "The model `mispelt` does not exist"})
+        return script(body, n)
+
+    wrong, right = (
+        {"LITELLM_CHAT_MODEL_MAP": json.dumps({"coding": {"model": f"openai/{name}"}})}
+        for name in ("mispelt", "scripted")
+    )
+    with OpenAIServer(answer) as server:
+        with pytest.raises(SetupError, match=r"mispelt.*--resume"):
+            play(tmp_path, server, 1, drafts=1, env=wrong)
+        (folder,) = (tmp_path / "log").iterdir()
+        journal, _ = play(tmp_path, server, 1, drafts=1, env=right, resume=folder)
+    assert [(e.id, e.error) for e in journal.finished] == [(0, None), (1, None), (2, None)]
+
+
+def test_prices_are_asked_for_before_a_capped_run_goes_on(tmp_path: Path) -> None:
+    prices = {"DS_PRICE_INPUT": "1", "DS_PRICE_OUTPUT": "2"}
+    with OpenAIServer(Model(write=[fenced(GOOD), fenced(WEAK)])) as server:
+        with pytest.raises(SetupError, match="no data folder"):  # told before the LLM
+            play(tmp_path, server, 0, max_cost=1, env={"DS_LOCAL_DATA_PATH": str(tmp_path / "x")})
+        with pytest.raises(SetupError, match="DS_PRICE_INPUT"):
+            play(tmp_path, server, 1, max_cost=1)
+        assert not (tmp_path / "log").exists()
+        journal, folder = play(tmp_path, server, 1, max_cost=1, env=prices)
+        events = (folder / "events.jsonl").read_bytes()
+        with pytest.raises(SetupError, match="DS_PRICE_INPUT"):
+            play(tmp_path, server, 2, resume=folder)
+        assert (folder / "events.jsonl").read_bytes() == events
+    assert 0 < (journal.experiments[1].cost.money or 0) < 1
 
 
 def test_a_provider_that_dies_hands_over_to_the_playbook(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 from scripted import FLOOR, HONEST, WRITE, Model, Stock, make_toy, play_toy
 
 from rdagent.errors import LimitError, ProviderError, ReplyError, SetupError
@@ -14,7 +16,9 @@ from rdagent.journal import Journal, load
 from rdagent.llm.calls import Call, Completion, Usage
 from rdagent.llm.ledger import Ledger
 from rdagent.play import run
-from rdagent.records import Card, Context, Experiment, Feedback, Hypothesis
+from rdagent.players import totals
+from rdagent.records import Card, Context, Experiment, Feedback, Hypothesis, Program
+from rdagent.screen import Screen
 from rdagent.settings import load_settings
 
 GOOD = HONEST + WRITE
@@ -184,12 +188,19 @@ def test_a_summary_that_fails_is_a_warning(tmp_path: Path) -> None:
 def test_the_playbook_goes_on_with_its_own_lines(tmp_path: Path) -> None:
     stock = Stock(BLURRED, INVERSE, BLURRED + "#\n", BLURRED + "##\n", BLURRED + "###\n")
     journal, _ = play_toy(
-        tmp_path, researcher=Model(GOOD, GONE), fallback=stock, loop_n=5, playbook_drafts=1
+        tmp_path,
+        researcher=Model(GOOD, *[GONE] * 4),
+        fallback=stock,
+        loop_n=5,
+        playbook_drafts=1,
     )
     assert outcome(journal)[2:4] == [(2, True), (3, False)]
     assert journal.experiments[3].error == "the provider does not answer"
     warnings = [n.text for n in journal.notes if n.kind == "warning"]
-    assert "the provider does not answer. The playbook goes on without the LLM" in warnings
+    goes_on = (
+        "the provider does not answer. The playbook goes on without the LLM; it is asked again"
+    )
+    assert [n for n in warnings if "LLM" in n] == [goes_on + " after each round"]
     assert journal.ended == "5 of 5 rounds played" and len(journal.finished) == 7
     later = journal.finished[4:]
     assert all(e.hypothesis.plan for e in later)
@@ -199,16 +210,63 @@ def test_the_playbook_goes_on_with_its_own_lines(tmp_path: Path) -> None:
 
 def test_without_a_limit_the_playbook_plays_a_few_rounds_more(tmp_path: Path) -> None:
     many = [FLOOR + f"# {n}\n" for n in range(9)]
-    journal, _ = play_toy(tmp_path, researcher=Model(GONE), fallback=Stock(*many))
+    model = Model(*[GONE] * 9)
+    journal, folder = play_toy(tmp_path, researcher=model, fallback=Stock(*many))
     assert journal.budget.loop_n is None and journal.rounds == 1 + 5
+    assert [bool(e.error) for e in journal.finished[3:]] == [True] + [False] * 5
+    assert len(model.seen) == 1 + 5, "it is asked after each round of the playbook"
+    assert load(folder).finished == journal.finished
     assert journal.ended == "the playbook played 5 rounds without the LLM"
 
 
 def test_the_playbook_ends_when_it_has_no_more_ideas(tmp_path: Path) -> None:
     stock = Stock(GOOD, BLURRED, GOOD + "#\n")
-    journal, _ = play_toy(tmp_path, researcher=Model(GONE), fallback=stock)
+    journal, _ = play_toy(tmp_path, researcher=Model(*[GONE] * 9), fallback=stock)
     assert journal.ended == "the stock is empty"
-    assert outcome(journal)[3:] == [(3, False), (4, True), (5, False)]
+    assert outcome(journal)[3:] == [(3, False), (4, True)]
+
+
+def test_an_outage_is_a_pause(tmp_path: Path) -> None:
+    """Gone for one round of the playbook, back, gone again: each time it is asked again."""
+    model = Model(GOOD, GONE, GONE, GOOD + "# back\n", GONE, GONE, CRASH, GOOD + "# again\n")
+    stock = Stock(*[BLURRED + f"# {n}\n" for n in range(9)])
+    journal, _ = play_toy(
+        tmp_path, researcher=model, fallback=stock, loop_n=8, playbook_drafts=0, runner_max_loop=0
+    )
+    mine = [not e.hypothesis.plan for e in journal.finished[1:]]
+    assert mine == [True, True, False, True, True, False, True, True]
+    assert [bool(e.error) for e in journal.finished[1:]] == [
+        False, True, False, False, True, False, True, False,
+    ]  # fmt: skip
+    said = [n.text for n in journal.notes if "LLM" in n.text]
+    assert [text.split(". ")[-1].split(";")[0] for text in said] == [
+        "The playbook goes on without the LLM", "The LLM answers again and plays on",
+    ] * 2  # fmt: skip
+
+
+def test_three_unusable_rounds_are_a_pause_too(tmp_path: Path) -> None:
+    unusable = ReplyError("no reply fits")
+    model = Model(*[unusable] * 4, GOOD, understood=unusable)
+    journal, _ = play_toy(
+        tmp_path, researcher=model, fallback=Stock(BLURRED, BLURRED + "#\n"), loop_n=5,
+        playbook_drafts=0,
+    )  # fmt: skip
+    assert outcome(journal)[1:] == [(1, False), (2, False), (3, False), (4, True), (5, True)]
+    assert journal.experiments[5].program == Program(files={"main.py": GOOD})
+
+
+def test_a_competition_is_summed_up_once_the_llm_is_back(tmp_path: Path) -> None:
+    class Late(Model):
+        def understand(self, context: Context) -> tuple[Card, tuple[str, ...]] | None:
+            if not context.experiments[1:]:
+                raise GONE
+            return super().understand(context)
+
+    model = Late("", GOOD, BLURRED, understood=CARD)  # the playbook's round is the first
+    journal, _ = play_toy(
+        tmp_path, researcher=model, fallback=Stock(BLURRED), loop_n=3, playbook_drafts=0
+    )
+    assert outcome(journal)[1:] == [(1, True), (2, True), (3, True)] and journal.card == CARD
 
 
 def test_without_a_fallback_the_run_ends_and_the_llm_is_asked_again(tmp_path: Path) -> None:
@@ -233,10 +291,38 @@ def test_a_wrong_key_is_a_sentence_and_the_run_goes_on_with_a_right_one(tmp_path
     assert (folder / "best" / "submission.csv").exists()
     with pytest.raises(SetupError, match="set OPENAI_API_KEY"):
         play_toy(tmp_path, researcher=Model(wrong), fallback=stock, loop_n=2, resume=folder)
-    model = Model(GOOD + "#\n", wrong)  # a key that is withdrawn later is a provider that is gone
-    journal, _ = play_toy(tmp_path, researcher=model, fallback=stock, loop_n=2, resume=folder)
-    assert outcome(journal)[3:] == [(3, True), (4, False)]
-    assert journal.experiments[4].error == str(wrong)
+    model = Model(GOOD + "#\n")
+    journal, _ = play_toy(tmp_path, researcher=model, fallback=stock, loop_n=1, resume=folder)
+    assert outcome(journal)[3:] == [(3, True)]
+
+
+def test_a_key_that_is_withdrawn_is_a_provider_that_is_gone_for_good(tmp_path: Path) -> None:
+    wrong = ProviderError("the provider refuses the key: set OPENAI_API_KEY", setup=True)
+    (tmp_path / "ledger").mkdir()
+    model = Paying(GOOD, [wrong], *[GOOD] * 3)
+    model.ledger = Ledger(tmp_path / "ledger")
+    journal, _ = play_toy(
+        tmp_path, researcher=model, ledger=model.ledger, loop_n=4, playbook_drafts=0,
+        fallback=Stock(BLURRED, BLURRED + "#\n"),
+    )  # fmt: skip
+    assert outcome(journal)[1:] == [(1, True), (2, False), (3, True), (4, True)]
+    assert len(model.seen) == 2, "it is not asked again"
+
+
+def test_a_setup_fault_after_a_score_costs_nothing_of_it(tmp_path: Path) -> None:
+    for name, trouble in (
+        ("provider", ProviderError("no model r: correct CHAT_MODEL", setup=True)),
+        ("prompt", SetupError("prompts/review.md has no field x: correct CHAT_MODEL")),
+    ):
+        for tuned, review in (({1: trouble}, None), ({}, trouble)):
+            root = tmp_path / f"{name}{bool(review)}"
+            model = Model(GOOD, tuned=tuned, review=review)
+            with pytest.raises(SetupError, match="correct CHAT_MODEL"):
+                play_toy(root, researcher=model, loop_n=2)
+            (folder,) = (root / "log").iterdir()
+            assert outcome(load(folder)) == [(0, True), (1, True)]
+            journal, _ = play_toy(root, researcher=Model(GOOD, BLURRED), resume=folder, loop_n=2)
+            assert outcome(journal) == [(0, True), (1, True), (2, True)]
 
 
 def test_three_rounds_without_a_usable_reply_are_a_provider_that_is_gone(tmp_path: Path) -> None:
@@ -268,12 +354,13 @@ class Paying(Model):
     """Each idea is a call of 60 tokens in and 40 out at a tenth of a cent."""
 
     ledger: Ledger
+    PRICE: float | None = 0.001
 
     def propose(self, context: Context, parents: tuple[Experiment, ...]) -> Hypothesis:
         messages = [{"role": "user", "content": "An idea?"}]
         call = Call("propose", messages, experiment=context.id, max_tokens=10)
         number, _ = self.ledger.reserve(call, "a-model", lambda usage: 0.0)
-        usage = Usage(input=60, output=40, cached=30, money=0.001)
+        usage = Usage(input=60, output=40, cached=30, money=self.PRICE)
         self.ledger.settle(number, Completion(text="yes", usage=usage), 0.1)
         return super().propose(context, parents)
 
@@ -282,13 +369,13 @@ class Watcher:
     """Hears what a screen hears."""
 
     def __init__(self) -> None:
-        self.total = ""
+        self.ledger: Ledger | None = None
 
     def opened(self, folder: Path) -> None: ...
     def stage(self, text: str) -> None: ...
     def event(self, event: AnyEvent, journal: Journal) -> None: ...
-    def spent(self, text: str) -> None:
-        self.total = text
+    def account(self, ledger: Ledger) -> None:
+        self.ledger = ledger
 
 
 def test_a_used_up_limit_ends_the_run_with_what_it_has(tmp_path: Path) -> None:
@@ -298,13 +385,14 @@ def test_a_used_up_limit_ends_the_run_with_what_it_has(tmp_path: Path) -> None:
     journal, folder = play_toy(
         tmp_path, researcher=model, ledger=model.ledger, observer=watcher, loop_n=9
     )
-    assert outcome(journal) == [(0, True), (1, True), (2, True), (3, False)]
+    assert outcome(journal) == [(0, True), (1, True), (2, True)]
     assert "--max-tokens 205 is used up" in (journal.ended or "")
-    assert journal.experiments[3].error == journal.ended
-    assert [e.cost.tokens for e in journal.finished] == [0, 100, 100, 0]
+    assert 3 not in journal.experiments, "no round is begun that cannot ask anything"
+    assert [e.cost.tokens for e in journal.finished] == [0, 100, 100]
     assert journal.experiments[1].cost.money == pytest.approx(0.001)
-    assert watcher.total == "2 calls, 120 tokens in (50% cached), 80 out, $0.00"
-    assert "200 tokens" in (folder / "best" / "report.md").read_text()
+    total = "2 calls, 120 tokens in (50% cached), 80 out, $0.00"
+    assert watcher.ledger and totals(watcher.ledger) == total
+    assert f"* LLM: {total}" in (folder / "best" / "report.md").read_text()
     assert journal.deliveries[-1].kind == "refit"
     with pytest.raises(SetupError, match="higher --max-cost or --max-tokens"):
         play_toy(tmp_path, researcher=model, ledger=model.ledger, resume=folder, loop_n=9)
@@ -315,6 +403,74 @@ def test_a_limit_in_the_middle_of_a_round_ends_that_round(tmp_path: Path) -> Non
     journal, _ = play_toy(tmp_path, researcher=Model(GOOD, [CRASH, spent], GOOD), loop_n=3)
     assert journal.experiments[2].error == journal.ended == "--max-cost 1 is used up"
     assert journal.deliveries[-1].experiment == 1
+
+
+def test_resumes_at_the_limit_add_no_failed_experiments(tmp_path: Path) -> None:
+    spent = LimitError("--max-cost 1 is used up")
+    journal, folder = play_toy(tmp_path, researcher=Model(GOOD, spent), loop_n=3)
+    for _ in range(2):
+        assert outcome(journal) == [(0, True), (1, True)] and journal.rounds == 1
+        assert journal.ended == "--max-cost 1 is used up"
+        journal, _ = play_toy(tmp_path, researcher=Model(GOOD, spent), resume=folder, loop_n=3)
+    assert (folder / "best" / "submission.csv").exists()
+    journal, _ = play_toy(
+        tmp_path, researcher=Model(GOOD, BLURRED, BLURRED), resume=folder, loop_n=2
+    )
+    assert outcome(journal) == [(0, True), (1, True), (2, True)]
+
+
+def test_a_limit_at_the_review_keeps_the_score_and_ends_the_run(tmp_path: Path) -> None:
+    spent = LimitError("--max-cost 1 is used up")
+    journal, _ = play_toy(tmp_path, researcher=Model(GOOD, GOOD, review=spent), loop_n=3)
+    assert outcome(journal) == [(0, True), (1, True)] and journal.ended == str(spent)
+
+
+class Unpriced(Paying):
+    PRICE = None
+
+
+def test_an_unknown_price_is_not_free(tmp_path: Path) -> None:
+    (tmp_path / "ledger").mkdir()
+    model = Unpriced(GOOD, BLURRED)
+    model.ledger = Ledger(tmp_path / "ledger")
+    out = io.StringIO()
+    with Screen(console=Console(file=out, width=300)) as screen:
+        journal, folder = play_toy(
+            tmp_path, researcher=model, ledger=model.ledger, observer=screen, loop_n=2
+        )
+        screen.summary(journal, folder)
+    assert [e.cost.money for e in load(folder).finished] == [0.0, None, None]
+    said = "2 calls, 120 tokens in (50% cached), 80 out, price unknown"
+    assert f"LLM: {said}" in (folder / "best" / "report.md").read_text()
+    assert f"LLM: {said}" in out.getvalue() and "$?" in out.getvalue()
+
+
+def test_the_status_line_says_what_was_spent_so_far(tmp_path: Path) -> None:
+    (tmp_path / "ledger").mkdir()
+    model = Paying(GOOD)
+    model.ledger = Ledger(tmp_path / "ledger")
+    out = io.StringIO()
+    with Screen(console=Console(file=out, width=200, force_terminal=True)) as screen:
+        play_toy(tmp_path, researcher=model, ledger=model.ledger, observer=screen, loop_n=1)
+    assert "100 tokens (50% cached)" in out.getvalue()
+
+
+def test_rounds_are_counted_as_loop_n_counts(tmp_path: Path) -> None:
+    out = io.StringIO()
+    screen = Screen(console=Console(file=out, width=200))
+    play_toy(
+        tmp_path, researcher=Model(GOOD), fallback=Stock(BLURRED), loop_n=1, playbook_drafts=1,
+        observer=screen,
+    )  # fmt: skip
+    lines = [line for line in out.getvalue().splitlines() if line.endswith(" ...")]
+    assert lines == ["round 0: draft ...", "warm-up: draft ...", "round 1/1: draft ..."]
+
+
+def test_with_an_llm_whoever_brings_it_a_failed_round_may_be_mended(tmp_path: Path) -> None:
+    model = Model(CRASH, GOOD)
+    journal, _ = play_toy(tmp_path, researcher=model, fallback=Stock(), loop_n=2, playbook_drafts=0)
+    how = [(e.hypothesis.operator, e.parents) for e in journal.finished[1:]]
+    assert how == [("draft", ()), ("debug", (1,))]
 
 
 def test_caps_are_kept_when_a_run_goes_on_and_can_be_raised(tmp_path: Path) -> None:
