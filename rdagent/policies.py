@@ -36,8 +36,12 @@ class GreedyPolicy(BaseModel):
         lines = [e for e in journal.ranked() if e.id > 0]
         drafted = sum(1 for e in rounds if not e.parents)
         last = journal.budget.loop_n is not None and journal.budget.loop_n - len(rounds) <= 1
-        if (last or journal.progress >= self.merge_at) and self._mergeable(rounds, lines):
-            return "merge", tuple(e.id for e in lines[: self.merged])
+        if last or journal.progress >= self.merge_at:
+            best_few = self._to_merge(journal, lines)
+            merges = [e for e in rounds if len(e.parents) > 1]
+            # Worth a round when the lines changed since the last merge.
+            if len(best_few) > 1 and not (merges and merges[-1].parents == best_few):
+                return "merge", best_few
         if rounds and self._mendable(journal, rounds[-1]):
             return "debug", (rounds[-1].id,)
         if drafted < self.drafts or not lines:
@@ -52,12 +56,16 @@ class GreedyPolicy(BaseModel):
         turn = min(stalled // self.patience, len(lines) - 1)
         return "improve", (lines[turn].id,)
 
-    def _mergeable(self, rounds: list[Experiment], lines: list[Experiment]) -> bool:
-        """A merge is worth a round when the lines changed since the last one."""
-        if len(lines) < 2:
-            return False
-        merges = [e for e in rounds if len(e.parents) > 1]
-        return not merges or merges[-1].parents != tuple(e.id for e in lines[: self.merged])
+    def _to_merge(self, journal: Journal, lines: list[Experiment]) -> tuple[int, ...]:
+        """The best of each line: a program and its own child err on the same rows."""
+        best: dict[int, int] = {}
+        for e in lines:
+            root = e
+            while root.parents:
+                root = journal.experiments[root.parents[0]]
+            best.setdefault(root.id, e.id)
+        few = list(best.values())[: self.merged]
+        return tuple(few if len(few) > 1 else [e.id for e in lines[: self.merged]])
 
     def _mendable(self, journal: Journal, last: Experiment) -> bool:
         """It failed with a program, and not too many rounds went into mending it already."""
