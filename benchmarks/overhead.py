@@ -26,7 +26,6 @@ from rdagent.events import AnyEvent, ExperimentFinished, ExperimentStarted
 from rdagent.journal import Journal
 from rdagent.play import run
 from rdagent.records import (
-    Attempt,
     Context,
     Execution,
     Experiment,
@@ -59,7 +58,13 @@ class Instant:
     def write(self, context: Context, hypothesis: Hypothesis, parents: Any) -> Program:
         return Program(files={"main.py": COPY.format(id=len(context.experiments))})
 
-    def repair(self, context: Context, program: Program, attempt: Attempt) -> Program | None:
+    def understand(self, context: Context) -> None:
+        return None
+
+    def repair(self, context: Context, experiment: Experiment) -> Program | None:
+        return None
+
+    def tune(self, context: Context, experiment: Experiment) -> Program | None:
         return None
 
     def review(self, context: Context, experiment: Experiment) -> Feedback:
@@ -106,6 +111,9 @@ class Rounds:
         """Nothing to show."""
 
     def stage(self, text: str) -> None:
+        """Nothing to show."""
+
+    def spent(self, text: str) -> None:
         """Nothing to show."""
 
     def event(self, event: AnyEvent, journal: Journal) -> None:
