@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rdagent.errors import SetupError
-from rdagent.events import Executed, ExperimentStarted
+from rdagent.events import Executed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rdagent.events import AnyEvent
     from rdagent.interfaces import Runner
@@ -25,23 +25,22 @@ class RecordedRunner:
     """
 
     def __init__(
-        self, workspaces: Path, events: Iterable[AnyEvent], sandbox: Sandbox, inner: Runner
-    ) -> None:
-        """`workspaces` holds `<experiment>/<attempt>/<execution>/` of the recorded run."""
+        self, workspaces: Path, events: Iterable[AnyEvent], sandbox: Sandbox, inner: Runner,
+        warning: str | None, ended: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`workspaces` holds `<experiment>/<attempt>/<execution>/` of the recorded run.
+
+        `warning`: of the runner then. `ended` is called where the recording has no execution,
+        and may end the replay as the run ended.
+        """
         self.workspaces, self.sandbox, self.inner = workspaces, sandbox, inner
+        self.warning, self._ended = warning, ended
         self._executions: dict[tuple[object, ...], list[Execution]] = defaultdict(list)
         for event in events:
-            if isinstance(event, ExperimentStarted):  # again: it was in flight at a kill
-                for key in [k for k in self._executions if k[0] == event.id]:
-                    del self._executions[key]
-            elif isinstance(event, Executed):
+            if isinstance(event, Executed):
                 e = event.execution
                 if e.seconds or e.exit_code is not None or e.timed_out:  # not refused unseen
                     self._executions[event.id, e.kind, e.fold, e.seed].append(e)
-
-    @property
-    def warning(self) -> str | None:
-        return None
 
     def probe(self) -> Sandbox:
         return self.sandbox
@@ -56,6 +55,7 @@ class RecordedRunner:
             return self.inner.run(job)
         left = self._executions[int(experiment), job.kind, job.fold, job.seed]
         if not left:
+            self._ended()
             raise SetupError(
                 f"the recording has no {job.kind} run of experiment {experiment}: it was made by "
                 "another version, or with other settings"
