@@ -286,6 +286,19 @@ def test_a_server_that_cannot_stream_is_asked_without(tmp_path: Path) -> None:
     assert [r.body.get("stream", False) for r in server.requests] == [True, False, False]
 
 
+def test_one_stream_that_broke_off_is_no_reason_to_do_without(tmp_path: Path) -> None:
+    half = Reply('{"ans', cut="end")
+    with OpenAIServer([half, GOOD, half, GOOD, half, half, GOOD]) as server:
+        asking = client(server, tmp_path, **FREE)
+        for _ in range(4):
+            assert asking.ask("propose", QUESTION, Sum).answer == 4
+    streamed = [r.body.get("stream", False) for r in server.requests]
+    assert streamed == [True] * 6 + [False] * 2
+    with OpenAIServer([Reply(cut="end"), GOOD]) as server:  # nothing came at all
+        assert ask(server, tmp_path) == 4
+    assert [r.body.get("stream", False) for r in server.requests] == [True, False]
+
+
 def test_a_reply_that_is_cut_off_is_continued(tmp_path: Path) -> None:
     parts = [
         Reply("```python\nimport csv\nfor row in ro", finish="length"),

@@ -32,6 +32,8 @@ _PATIENCE = 3
 _LONGEST_WAIT = 60.0
 _LONGEST_ASKED = 600.0
 """Seconds before the next attempt: of our own choice, and where the provider asks for them."""
+_CUTS = 2
+"""Streams in a row that end without a word, after which a model is asked without."""
 _MILLION = 1_000_000
 _FINISH: dict[str | None, Literal["stop", "length", "other"]] = {
     "stop": "stop", "tool_calls": "stop", "length": "length",
@@ -95,6 +97,8 @@ class LiteLLM(BaseModel):
     _without_stream: set[str] = PrivateAttr(default_factory=set)
     _answered: set[str] = PrivateAttr(default_factory=set)
     """Models that have answered: what they refuse later is the question's fault."""
+    _cuts: dict[str, int] = PrivateAttr(default_factory=dict)
+    """Model -> its last streams in a row that ended without a word."""
 
     def warm(self) -> None:
         """Start to load litellm in the background; it takes seconds."""
@@ -149,6 +153,7 @@ class LiteLLM(BaseModel):
         """
         model = self.model_for(call.prompt_name)
         end = time.monotonic() + call.seconds
+        checks.library()  # its import may take seconds, which are not the provider's
         patience = _PATIENCE * self.timeout
         lost = Usage()
         retries = 0
@@ -158,6 +163,7 @@ class LiteLLM(BaseModel):
             patience -= time.monotonic() - began
             if answer.error is None:
                 self._answered.add(model)
+                self._cuts.pop(model, None)
                 return self._completion(model, call, answer, lost)
             if answer.began:
                 lost += self._usage(model, call, answer)
@@ -187,7 +193,11 @@ class LiteLLM(BaseModel):
     def _adapt(self, model: str, call: Call, fault: Fault, answer: Answer) -> bool:
         """Whether to ask at once again, without what this model does not take."""
         if isinstance(answer.error, CutError) and model not in self._without_stream:
-            # A server that ignores `stream`, or ends it without a word, answers in one piece.
+            # A server that ignores `stream`, or never says that it ends, answers in one piece.
+            # One slip is no reason: in one piece the whole reply has to come within the timeout.
+            self._cuts[model] = self._cuts.get(model, 0) + 1
+            if self._cuts[model] < _CUTS and (answer.text or answer.reasoning):
+                return False
             self._without_stream.add(model)
             return True
         if fault.kind != "refused":
