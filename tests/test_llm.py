@@ -18,7 +18,7 @@ from openai_server import Answer, OpenAIServer, Reply
 from pydantic import BaseModel
 
 from rdagent.errors import LimitError, ProviderError, RDAgentError, ReplyError, SetupError
-from rdagent.llm import Call, Ledger, Scripted, Usage, read_account, redact
+from rdagent.llm import Call, Completion, Ledger, Scripted, Usage, read_account, redact
 from rdagent.llm.client import Client, join
 from rdagent.llm.schema import response_format
 from rdagent.llm.trial import try_model
@@ -244,6 +244,38 @@ def test_a_reply_that_does_not_fit_is_asked_again_with_the_reason(
     assert read_account(tmp_path).stages["propose"].corrections == 1
 
 
+def test_a_correction_shows_the_last_reply_alone_and_bounded(tmp_path: Path) -> None:
+    long = ["first " * 2_000, "second " * 2_000]
+    script = Scripted({"propose": [*long, GOOD]})
+    assert Client(script, Ledger(tmp_path)).ask("propose", QUESTION, Sum).answer == 4
+    for call, bad in zip(script.calls[1:], long, strict=True):
+        assert [m["role"] for m in call.messages[2:]] == ["assistant", "user"]
+        quoted = call.messages[2]["content"]
+        assert quoted.startswith(bad[:1000]) and quoted.endswith(bad[-1000:])
+        assert len(quoted) < 3_100
+
+
+def test_a_program_to_be_mended_is_shown_whole_within_reason(tmp_path: Path) -> None:
+    program = "```python\nimport csv\n" + "x = 1  # a line\n" * 700 + "```"
+    texts = {program: 12_000, program * 2: 12_100, "prose " * 2_000: 3_100}
+    for n, (text, most) in enumerate(texts.items()):
+        run = tmp_path / str(n)
+        run.mkdir()
+        script = Scripted({"write": [text, program]})
+        verdicts = iter(["mend x", None])
+        Client(script, Ledger(run)).ask(
+            "write", QUESTION, Code, check=lambda c, v=verdicts: next(v)
+        )
+        quoted = script.calls[1].messages[2]["content"]
+        assert len(quoted) <= most and (quoted == text) == (n == 0)
+    cut = Completion(text=program, finish="length")  # to be written anew, not to be mended
+    run = tmp_path / "cut"
+    run.mkdir()
+    script = Scripted({"write": [cut] * 5 + [program]})
+    Client(script, Ledger(run)).ask("write", QUESTION, Code)
+    assert len(script.calls[5].messages[2]["content"]) < 3_100
+
+
 def test_three_replies_that_do_not_fit_fail_the_experiment(tmp_path: Path) -> None:
     with OpenAIServer(["junk"]) as server, pytest.raises(ReplyError, match="propose: none of 3"):
         ask(server, tmp_path)
@@ -314,6 +346,14 @@ def test_a_reply_that_is_cut_off_is_continued(tmp_path: Path) -> None:
         with pytest.raises(ReplyError, match="too long"):
             client(server, tmp_path).ask("write", QUESTION, Code)
         assert len(server.requests) == 15  # three replies, each continued four times
+
+
+def test_a_cut_off_reply_is_not_continued_for_ever(tmp_path: Path) -> None:
+    cut = Completion(text="x = 1\n" * 40_000, finish="length")
+    script = Scripted({"write": [cut, "x = 1"]})
+    assert Client(script, Ledger(tmp_path)).ask("write", QUESTION, Code).code == "x = 1"
+    assert [call.kind for call in script.calls] == ["ask", "correct"]
+    assert "answer shorter" in script.calls[1].messages[-1]["content"]
 
 
 def test_joining_removes_what_both_parts_hold_and_nothing_else() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,8 +33,13 @@ T = TypeVar("T", bound=BaseModel)
 
 TRIES = 3
 CONTINUATIONS = 4
-_QUOTED = 6_000
+_QUOTED = 3_000
 """Characters of a reply that does not fit which are shown to its author again."""
+_QUOTED_PROGRAM = 12_000
+"""The same of a program, which cannot be mended unseen."""
+_PROGRAM = re.compile(r"```|~~~|<{5}|\bimport ")
+_LONGEST_CONTINUED = 200_000
+"""Characters of a cut-off reply beyond which it is not continued: each time repeats them all."""
 _LONGEST_OVERLAP = 400
 _SURE_OVERLAP = 20
 """Characters that no two texts share at a seam by chance."""
@@ -68,6 +74,7 @@ class Client:
             text, problem = self._whole_reply(
                 Call(prompt_name, dialogue, schema_of(reply), experiment, kind=kind)
             )
+            shown = _QUOTED
             if not problem:
                 try:
                     answer = replies.read(text, reply)
@@ -77,9 +84,11 @@ class Client:
                     problem = check(answer) or ""
                     if not problem:
                         return answer
+                shown = _QUOTED_PROGRAM if _is_program(text, reply) else _QUOTED
             kind = "correct"
-            dialogue += [
-                {"role": "assistant", "content": _clip(text) or "(nothing)"},
+            dialogue = [  # the last reply only: those before it are mended or no use
+                *messages,
+                {"role": "assistant", "content": _clip(text, shown) or "(nothing)"},
                 {"role": "user", "content": self.render("correct", problem=problem)},
             ]
         raise ReplyError(
@@ -91,7 +100,8 @@ class Client:
         completion = self._complete(call)
         text = completion.text
         for _ in range(CONTINUATIONS):
-            if completion.finish != "length" or not text.strip() or len(text) >= MAX_CHARS:
+            cut_off = completion.finish == "length" and text.strip()
+            if not cut_off or len(text) > _LONGEST_CONTINUED:
                 break
             dialogue = [
                 *call.messages,
@@ -107,7 +117,7 @@ class Client:
         if completion.finish == "length":
             if not text.strip():
                 return text, "it was cut off while you were thinking: think less, then answer"
-            return text, "it is too long and was cut off again and again: answer shorter"
+            return text, "it is too long and was cut off: answer shorter"
         return text, "" if text.strip() else "it is empty"
 
     def _complete(self, call: Call) -> Completion:
@@ -157,8 +167,14 @@ def join(text: str, rest: str) -> str:
     return text + rest
 
 
-def _clip(text: str) -> str:
-    if len(text) <= _QUOTED:
+def _is_program(text: str, reply: type[BaseModel]) -> bool:
+    """Whether a reply that does not fit holds code to be mended."""
+    return schema_of(reply) is None and bool(_PROGRAM.search(text))
+
+
+def _clip(text: str, most: int) -> str:
+    """Head and tail of what is longer than `most` characters."""
+    if len(text) <= most:
         return text
-    half = _QUOTED // 2
-    return f"{text[:half]}\n[... {len(text) - _QUOTED} characters ...]\n{text[-half:]}"
+    half = most // 2
+    return f"{text[:half]}\n[... {len(text) - most} characters ...]\n{text[-half:]}"
