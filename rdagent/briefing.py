@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rdagent import memory
 from rdagent.competition import preview
 from rdagent.competition.weights import list_weights
-from rdagent.excerpts import quote
+from rdagent.excerpts import quote, relevant
 from rdagent.interfaces import LLM, T
 from rdagent.prompts import Prompts
 
@@ -177,8 +177,16 @@ def describe(e: Experiment, room: int = 300) -> str:
     parts = [memory.outcome(e)]
     if e.error and e.attempts:
         parts.append(memory.last_error(e))
-    text = " ".join([*parts, *(memory.clip(x, room // 2) for x in said if x)])
+    text = ". ".join([*parts, *(memory.clip(x, room // 2).rstrip(".") for x in said if x)])
     return quote(memory.clip(text, room - 2))
+
+
+def quoted(log: str, code: str, room: int) -> str:
+    """The part of a program's output that tells, quoted: its last lines, or its error."""
+    limit = room
+    while limit > 60 and len(text := quote(relevant(log, code, limit))) > room:
+        limit = limit * 4 // 5  # every line of the quotation costs two characters
+    return text if log.strip() and limit > 60 else ""
 
 
 def source(e: Experiment) -> str:

@@ -10,9 +10,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from rdagent import memory
-from rdagent.briefing import describe, duration, previous_model, runs, source, time_left
+from rdagent.briefing import (
+    describe,
+    duration,
+    previous_model,
+    quoted,
+    runs,
+    source,
+    time_left,
+)
 from rdagent.competition.weights import list_weights
-from rdagent.excerpts import quote, relevant
+from rdagent.excerpts import quote
 from rdagent.gates.leaks import scan_program
 from rdagent.gates.syntax import broken
 from rdagent.llm.patches import apply
@@ -91,7 +99,7 @@ def repair(desk: Desk, context: Context, experiment: Experiment) -> Program | No
         _check(context, code, [a.program.files["main.py"] for a in experiment.attempts]),
         contract=rules, where=_where(attempt), hypothesis=experiment.hypothesis,
         error=quote(error),
-        output=_output(log, code, room["output"]),
+        output=quoted(log, code, room["output"]),
         before=_before(experiment, room["before"]),
         mended=memory.mended_like(
             context.experiments, memory.error_of(attempt), room["mended"]
@@ -125,7 +133,7 @@ def tune(desk: Desk, context: Context, experiment: Experiment) -> Program | None
         score=f"{experiment.score.metric} {experiment.score.value:.5g}" if experiment.score else "",
         seconds=f"{sum(e.seconds for e in folds):.0f}",
         timeout=f"{context.timeout:.0f}", allowed=f"{allowed:.0f}", runs=runs(context),
-        output=_output(log, code, min(room["output"], 1000)), code=code,
+        output=quoted(log, code, min(room["output"], 1000)), code=code,
         statement=experiment.hypothesis.statement, best=_best(context),
     )  # fmt: skip
     return None if _nothing(reply) else _program(reply, code)
@@ -145,7 +153,7 @@ def contract(context: Context, desk: Desk) -> str:
         "contract", files=", ".join(dict.fromkeys([c.train_file, c.test_file, sample])),
         train=c.train_file, test=c.test_file, sample=sample, submission=submission(c),
         folds=context.folds, sampled=context.sampled, hidden=context.hidden, metric=c.metric,
-        deadline=f", about {duration(each)}" if each < 7200 else "",
+        deadline=f", at least about {duration(each)}" if each < 7200 else "",
     )  # fmt: skip
 
 
@@ -182,11 +190,6 @@ def _where(attempt: Attempt) -> str:
     if attempt.problem and not last.error:
         return "when its predictions were scored"
     return f"on fold {last.fold}" if last.fold is not None else "in its run"
-
-
-def _output(log: str, code: str, room: int) -> str:
-    """The part of a log that tells, quoted; every line of the quotation costs two characters."""
-    return memory.cut(quote(relevant(log, code, room * 9 // 10)), room) if log.strip() else ""
 
 
 def _before(experiment: Experiment, room: int) -> str:

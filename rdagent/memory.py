@@ -147,9 +147,11 @@ class Mended(NamedTuple):
     before: str
     after: str
 
-    @property
-    def change(self) -> str:
-        return diff(self.before, self.after)
+    def told(self, room: int) -> str:
+        """The error, and the lines that came in its place."""
+        change = diff(self.before, self.after).splitlines()
+        added = " / ".join(x[1:].strip() for x in change if x[:1] == "+" and x[1:].strip())
+        return f"{clip(self.error, room // 2)} -> mended by: {clip(added, room // 2)}"
 
 
 def mended(experiments: tuple[Experiment, ...]) -> list[Mended]:
@@ -168,9 +170,8 @@ def mended_like(experiments: tuple[Experiment, ...], error: str, limit: int) -> 
     """The two errors most like `error`, with the change that mended each; quoted."""
     near = sorted(mended(experiments), key=lambda m: alike(m.error, error), reverse=True)
     near = [m for m in near if alike(m.error, error) > 0.6][:2]
-    share = limit // max(1, len(near)) - 10
-    told = (f"{clip(m.error, share // 3)}\n{cut(m.change, share // 2)}" for m in near)
-    return cut(quote("\n".join(dict.fromkeys(told))), limit) if near else ""
+    told = dict.fromkeys(m.told(limit // max(1, len(near)) - 20) for m in near)
+    return fit(quote("\n".join(told)).splitlines(), limit) if near else ""
 
 
 def pitfalls(experiments: tuple[Experiment, ...], limit: int) -> str:
@@ -178,9 +179,7 @@ def pitfalls(experiments: tuple[Experiment, ...], limit: int) -> str:
     kinds: dict[str, str] = {}
     for m in mended(experiments):
         if (kind := signature(m.error)) not in kinds:
-            added = [x[1:].strip() for x in m.change.splitlines() if x[:1] == "+"]
-            mend = clip(" / ".join(x for x in added if x), 160)
-            kinds[kind] = f"{clip(m.error, 130)} -> mended by: {mend}"
+            kinds[kind] = m.told(300)
     for e in reversed(experiments[-LOOKED_AT:]):
         if e.error and e.attempts:
             error = last_error(e)

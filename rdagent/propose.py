@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, Field
 
 from rdagent import memory
-from rdagent.briefing import describe, previous_model, source, time_left
+from rdagent.briefing import describe, previous_model, quoted, source, time_left
 from rdagent.records import Hypothesis
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def propose(desk: Desk, context: Context, parents: tuple[Experiment, ...]) -> Hy
 
     cue, previous, hints = complexity(context), previous_model(context), advice(context)
     fixed = FIXED + len(previous) + len(hints)
-    near = {"siblings": 1, "parents": 2} if parents else {"siblings": 1}
+    near = {"siblings": 1, "parents": 3} if parents else {"siblings": 1}
     room = desk.shares(context, fixed, history=4, lessons=3, lines=1, untried=1, **near)
     history, shown = memory.history(done, room["history"])
     ids = tuple(p.id for p in parents)
@@ -138,10 +138,13 @@ def complexity(context: Context) -> Complexity:
 
 def _parent(e: Experiment, room: int, *, code: bool) -> dict[str, object]:
     how = "" if code else str(e.hypothesis.plan.get("how", ""))
+    runs = e.attempts[e.attempt].executions if e.attempts else ()
+    log = runs[-1].log if runs and code else ""
     return {
         "id": e.id,
-        "statement": memory.clip(e.hypothesis.statement, room // 3),
+        "statement": memory.clip(e.hypothesis.statement, room // 4),
         "outcome": describe(e, room // 3),
         "how": memory.clip(how, room // 3) if room > 300 else "",
+        "output": quoted(log, source(e), room // 3) if room > 600 else "",
         "code": source(e) if code else "",
     }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from rdagent import memory
-from rdagent.excerpts import quote, relevant
+from rdagent.briefing import quoted
+from rdagent.excerpts import quote
 from rdagent.records import Feedback
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def review(desk: Desk, context: Context, experiment: Experiment) -> Feedback:
         change=memory.cut(change, min(room["change"], 1500)), changed_from=origin,
         plan=memory.cut(how, room["plan"]),
         run=f"of fold {runs[-1].fold}" if runs and runs[-1].fold is not None else "of its run",
-        output=memory.cut(quote(relevant(log, code, 600)), room["output"]) if log.strip() else "",
+        output=quoted(log, code, min(room["output"], 700)),
     )  # fmt: skip
     known = {x.id for x in context.experiments if x.feedback and x.feedback.lesson}
     return Feedback(
