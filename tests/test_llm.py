@@ -525,6 +525,34 @@ def test_caps_stop_before_the_question_that_would_pass_them(tmp_path: Path) -> N
             Client(provider(s, **prices), Ledger(run, **caps)).ask("propose", QUESTION, Sum)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("cap", [{"max_tokens": 2500}, {"max_cost": 25.0}])
+@pytest.mark.parametrize("cut", ["end", "reset"])
+def test_caps_hold_between_the_attempts_of_one_question(
+    cut: Any, cap: dict[str, Any], tmp_path: Path
+) -> None:
+    prices = {"DS_PRICE_INPUT": "10000", "DS_PRICE_OUTPUT": "10000"}  # a cent a token
+    with OpenAIServer([Reply("word " * 800, cut=cut)]) as server:  # about 1,000 tokens each
+        asking = Client(provider(server, **prices), Ledger(tmp_path, **cap))
+        with pytest.raises(LimitError, match="is used up"):
+            asking.ask("propose", QUESTION, Sum, experiment=1)
+    assert len(server.requests) == 2  # of eleven
+    account = read_account(tmp_path)
+    assert 1_600 < account.spent(1).tokens < 2_100 and account.in_flight == Usage()
+    assert "is used up" in lines(tmp_path)[-1]["error"]
+
+
+def test_what_broke_off_is_counted_when_the_user_interrupts_a_wait(tmp_path: Path) -> None:
+    def interrupt(text: str) -> None:
+        raise KeyboardInterrupt
+
+    with OpenAIServer([Reply("word " * 800, cut="reset")]) as server:
+        asking = client(server, tmp_path)
+        asking.tell = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            asking.ask("propose", QUESTION, Sum)
+    assert read_account(tmp_path).total.output > 900
+
+
 def test_calls_in_flight_count(tmp_path: Path) -> None:
     asked, answer = threading.Event(), threading.Event()
 

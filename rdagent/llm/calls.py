@@ -84,13 +84,17 @@ class Call:
     """Overrides the setting."""
     tell: Callable[[str], None] = lambda text: None
     """Told when the provider makes us wait."""
+    may_go_on: Callable[[Usage], None] = lambda lost: None
+    """Asked before each further attempt, with what those that broke off cost so far; raises
+    LimitError where the caps allow no other."""
 
 
 class Provider(Protocol):
     """Where completions come from."""
 
     def complete(self, call: Call) -> Completion:
-        """The reply. Raises ReplyError (this question has no answer) and ProviderError."""
+        """The reply. Raises ReplyError (this question has no answer), ProviderError, and
+        what `call.may_go_on` raises."""
         ...
 
     def model_for(self, prompt_name: str) -> str:

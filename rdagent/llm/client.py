@@ -6,13 +6,13 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from rdagent import prompts
-from rdagent.errors import ProviderError, ReplyError
+from rdagent.errors import LimitError, RDAgentError, ReplyError
 from rdagent.llm import replies
 from rdagent.llm.calls import (
     MAX_CHARS,
@@ -124,17 +124,23 @@ class Client:
         """One call with its two lines in the ledger."""
         model = self.provider.model_for(call.prompt_name)
         number, call = self.ledger.reserve(call, model, lambda u: self.provider.price(model, u))
-        call = Call(**{**vars(call), "seconds": self.seconds_left(), "tell": self.tell})
+        lost = Usage()
+
+        def may_go_on(so_far: Usage) -> None:
+            nonlocal lost
+            lost = so_far
+            self._check_caps(lost)
+
+        call = replace(call, seconds=self.seconds_left(), tell=self.tell, may_go_on=may_go_on)
         started = time.monotonic()
         try:
             found = self.provider.complete(call)
-        except (ProviderError, ReplyError) as error:
-            lost = error.usage if isinstance(error, (GaveUpError, NoReplyError)) else Usage()
-            self.ledger.fail(number, error, lost, time.monotonic() - started)
-            raise
-        except BaseException as error:  # Ctrl-C: what went in will be paid for
-            lost = Usage(input=estimate_tokens(call.messages))
-            lost = lost.model_copy(update={"money": self.provider.price(model, lost)})
+        except BaseException as error:
+            if isinstance(error, (GaveUpError, NoReplyError)):
+                lost = error.usage
+            elif not isinstance(error, RDAgentError):  # Ctrl-C: what went in will be paid for
+                entry = Usage(input=estimate_tokens(call.messages))
+                lost += entry.model_copy(update={"money": self.provider.price(model, entry)})
             self.ledger.fail(number, error, lost, time.monotonic() - started)
             raise
         text, thoughts = replies.strip_reasoning(found.text)
@@ -142,6 +148,15 @@ class Client:
         found = found.model_copy(update={"text": text, "reasoning": reasoning})
         self.ledger.settle(number, found, time.monotonic() - started)
         return found
+
+    def _check_caps(self, lost: Usage) -> None:
+        """LimitError where another attempt at a call in flight, after some that broke off and
+        cost `lost`, would pass a cap."""
+        ledger = self.ledger
+        with ledger._lock:  # what is in flight holds this call as it was reserved
+            reason = ledger._over(lost)
+        if reason:
+            raise LimitError(reason)
 
 
 def schema_of(reply: type[BaseModel]) -> dict[str, Any] | None:

@@ -150,6 +150,7 @@ class LiteLLM(BaseModel):
         Raises:
             ReplyError: this question cannot be answered (too long, filtered, too slow).
             ProviderError: no attempt succeeded; `setup` where the user has to mend something.
+            LimitError: `call.may_go_on` allows no further attempt.
         """
         model = self.model_for(call.prompt_name)
         end = time.monotonic() + call.seconds
@@ -169,6 +170,7 @@ class LiteLLM(BaseModel):
                 lost += self._usage(model, call, answer)
             fault = judge(answer.error, model, checks.provider_of(model))
             if self._adapt(model, call, fault, answer):
+                call.may_go_on(lost)
                 continue
             if patience <= 0 and answer.began and isinstance(answer.error, SlowError):
                 raise NoReplyError(f"{fault.sentence}: set CHAT_TIMEOUT higher", usage=lost)
@@ -180,6 +182,7 @@ class LiteLLM(BaseModel):
                 often = f" after {retries + 1} attempts" if retries else ""
                 asks = f", to be asked again in {wait:.0f} s" if fault.retry_after and late else ""
                 raise GaveUpError(f"{fault.sentence}{often}{asks}", usage=lost)
+            call.may_go_on(lost)
             retries += 1
             call.tell(f"{fault.sentence}: asking again in {wait:.0f} s")
             time.sleep(wait)
