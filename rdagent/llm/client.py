@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from rdagent import prompts
-from rdagent.errors import LimitError, RDAgentError, ReplyError
+from rdagent.errors import RDAgentError, ReplyError
 from rdagent.llm import replies
 from rdagent.llm.calls import (
     MAX_CHARS,
@@ -129,7 +129,7 @@ class Client:
         def may_go_on(so_far: Usage) -> None:
             nonlocal lost
             lost = so_far
-            self._check_caps(lost)
+            self.ledger.check(lost)
 
         call = replace(call, seconds=self.seconds_left(), tell=self.tell, may_go_on=may_go_on)
         started = time.monotonic()
@@ -148,15 +148,6 @@ class Client:
         found = found.model_copy(update={"text": text, "reasoning": reasoning})
         self.ledger.settle(number, found, time.monotonic() - started)
         return found
-
-    def _check_caps(self, lost: Usage) -> None:
-        """LimitError where another attempt at a call in flight, after some that broke off and
-        cost `lost`, would pass a cap."""
-        ledger = self.ledger
-        with ledger._lock:  # what is in flight holds this call as it was reserved
-            reason = ledger._over(lost)
-        if reason:
-            raise LimitError(reason)
 
 
 def schema_of(reply: type[BaseModel]) -> dict[str, Any] | None:

@@ -206,6 +206,14 @@ class Ledger:
             })  # fmt: skip
         return number, call
 
+    def check(self, lost: Usage) -> None:
+        """LimitError where another attempt at a call in flight, after some that broke off and
+        cost `lost`, would pass a cap."""
+        with self._lock:  # what is in flight holds this call as it was reserved
+            reason = self._over(lost)
+        if reason:
+            raise LimitError(reason)
+
     def settle(self, number: int, completion: Completion, seconds: float) -> None:
         """Note the reply of call `number`."""
         with self._lock:

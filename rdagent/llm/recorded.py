@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from rdagent.errors import ProviderError
+from rdagent.errors import LimitError, ProviderError
 from rdagent.llm.calls import Call, Completion, GaveUpError, NoReplyError, Usage
 
 _CUT = "cut"
@@ -53,7 +53,7 @@ class Recorded:
             raise ProviderError(f"the recording has no further reply to {call.prompt_name} of {of}")
         line = self._lines[key][number]
         if line["error"] is not None:
-            self._fail(line["raised"], line["error"], Usage(**line["usage"]))
+            self._fail(call, line["raised"], line["error"], Usage(**line["usage"]))
         return Completion(
             text=self._text(line["reply"]), finish=line["finish"], usage=Usage(**line["usage"]),
             model=line["model"],
@@ -67,8 +67,11 @@ class Recorded:
         """What was expected then: `--max-cost` ends the replay where it ended the run."""
         return self._prices.of(model, usage)
 
-    def _fail(self, raised: str, text: str, usage: Usage) -> None:
+    def _fail(self, call: Call, raised: str, text: str, usage: Usage) -> None:
         """Raise what was raised then."""
+        if raised == "LimitError":  # a cap fell between two attempts
+            call.may_go_on(usage)
+            raise LimitError(text)
         if raised in ("ReplyError", "NoReplyError"):
             raise NoReplyError(text, usage=usage)
         if raised in ("ProviderError", "GaveUpError", "setup"):
