@@ -177,7 +177,7 @@ def test_code_is_found(form: str, tmp_path: Path) -> None:
 
 
 BAD_CODE = {
-    "does not compile": (fenced("def f(:\n  submission"), "does not compile: line 1"),
+    "does not compile": (fenced("def f(:\n  submission"), "does not compile: main.py line 1"),
     "nothing to patch": (patch("a", "b"), "give the whole program"),
     "never writes": (fenced("print(1)"), "never writes submission.csv"),
     "reads data sets": (
