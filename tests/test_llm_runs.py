@@ -195,6 +195,16 @@ def test_a_program_that_cannot_work_goes_back_with_the_reason(kind: str, tmp_pat
     assert reason in corrected["messages"][-1]["content"]
 
 
+def test_a_repair_that_changes_nothing_is_refused(tmp_path: Path) -> None:
+    model = Model(write=fenced(BROKEN), repair=fenced(BROKEN), correct=fenced(GOOD))
+    with OpenAIServer(model) as server:
+        journal, _ = play(tmp_path, server, 1)
+    first = journal.experiments[1]
+    assert [bool(a.error) for a in first.attempts] == [True, False]
+    corrected = next(r.body for r in server.requests if asked(r.body) == "correct")
+    assert "tried already, unchanged" in corrected["messages"][-1]["content"]
+
+
 def test_patches_that_do_not_apply_go_back_and_then_the_round_fails(tmp_path: Path) -> None:
     lost = patch("no such line", "x")
     model = Model(write=[fenced(GOOD), lost], correct=lost, propose=[
